@@ -1,0 +1,110 @@
+package errclass
+
+import (
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A Verdict says what an attempt's evidence means.
+type Verdict struct {
+	Class Class
+	Scope Scope
+	Rule  string // the ID of the row that matched
+	// Status is the evidence's; Error and Description are as read from the body:
+	// one line each, valid UTF-8, at most ErrorMax and DescriptionMax bytes,
+	// known secrets cut. For a body that is no JSON object, Description is the
+	// start of its text without markup.
+	Status             int
+	Error, Description string
+	Why, Advice        Text
+	Delay              Delay
+	// OutcomeUnknown: the request was written and nothing tells whether it was
+	// executed. A call that is not idempotent may be repeated or held, as its
+	// task says.
+	OutcomeUnknown bool
+}
+
+// builtin is built on first use and never changed.
+var builtin = sync.OnceValue(func() *Table { return newTable(builtinRules()) })
+
+// Default returns the builtin table.
+func Default() *Table { return builtin() }
+
+// Classify judges by the builtin table.
+func Classify(e Evidence) Verdict { return builtin().Classify(e) }
+
+// Classify returns the verdict of the first row that matches. It is pure and
+// never panics, whatever the evidence is.
+func (t *Table) Classify(e Evidence) Verdict {
+	if !e.Transport.Valid() {
+		e.Transport = TransportOther
+	}
+	a := read(e.Body)
+	text := a.haystack()
+	word, _, _ := strings.Cut(text, ":")
+	v := Verdict{Status: e.Status, Error: a.err, Description: a.description}
+	for i := range t.rows {
+		r := &t.rows[i]
+		if !r.match(&e, a.form, word, text) {
+			continue
+		}
+		v.Class, v.Scope, v.Rule = r.Class, r.Scope, r.ID
+		v.Why, v.Advice, v.Delay = r.Why, r.Advice, r.Delay
+		// An answer, even a broken one, proves that the request was written.
+		v.OutcomeUnknown = r.OutcomeUnknown && (e.Written || e.Status != 0)
+		return v
+	}
+	// Only a zero Table comes here: the last row of all others matches everything.
+	v.Class, v.Scope, v.Rule, v.Delay = ClassRetryable, ScopeJob, RuleUnknown, DelayBackoff
+	v.OutcomeUnknown = e.Written || e.Status != 0
+	return v
+}
+
+// match asks the cheap columns first.
+func (r *row) match(e *Evidence, form BodyForm, word, text string) bool {
+	if r.all {
+		return true
+	}
+	if len(r.Transports) == 0 {
+		if e.Transport != TransportNone {
+			return false
+		}
+	} else if !slices.Contains(r.Transports, e.Transport) {
+		return false
+	}
+	if r.FreshToken && !e.FreshToken || r.Body != BodyAny && r.Body != form {
+		return false
+	}
+	if !r.statusMatches(e.Status, form, word) {
+		return false
+	}
+	if len(r.Kinds) > 0 && !slices.ContainsFunc(r.Kinds, func(k string) bool { return kindMatches(k, e.Kind) }) {
+		return false
+	}
+	if len(r.errors) > 0 && !slices.Contains(r.errors, word) {
+		return false
+	}
+	return len(r.contains) == 0 || slices.ContainsFunc(r.contains, func(p pattern) bool { return p.match(text) })
+}
+
+// statusMatches: a body whose status is not known (a person types in what a page
+// prints) is judged by its words alone, so not by rows that go by the status.
+func (r *row) statusMatches(status int, form BodyForm, word string) bool {
+	switch {
+	case len(r.Statuses) == 0:
+		return true
+	case status == 0:
+		return form == BodyObject && (len(r.contains) > 0 || len(r.errors) > 0 && word != "")
+	case status < 100 || status > 599:
+		return false
+	}
+	return slices.Contains(r.Statuses, status) || slices.Contains(r.Statuses, status/100)
+}
+
+func kindMatches(want, kind string) bool {
+	if family, ok := strings.CutSuffix(want, "*"); ok {
+		return strings.HasPrefix(kind, family)
+	}
+	return want == kind
+}

@@ -1,0 +1,214 @@
+package errclass
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// RuleUnknown is the ID of the last row, which matches what no other row does.
+const RuleUnknown = "unknown"
+
+// A Rule is one row of a table: what it matches, and what follows. It is plain
+// data, so that an operator's own rows may be read from a file.
+//
+// Every column that is given must match; within a column one value is enough.
+type Rule struct {
+	// ID names the row in verdicts, metrics and dead letters: kebab-case, stable.
+	ID string `json:"id"`
+
+	// Statuses are HTTP statuses; 1 to 5 stand for a whole family (4 is every 4xx).
+	Statuses []int `json:"statuses,omitempty"`
+	// Errors are error words. Case, separators, a Java package in front and
+	// "Exception" behind don't matter. "" is an answer without an error word.
+	Errors []string `json:"errors,omitempty"`
+	// Contains are fragments of the text "error: description", in any case.
+	// "*" stands for anything between; "^" in front ties a fragment to the start,
+	// "$" behind ties it to the end. Lists in brackets are emptied before: a rule
+	// sees "users [] are not members of this group!".
+	Contains []string `json:"contains,omitempty"`
+	// Kinds are kinds of call, exact or as "group.*".
+	Kinds []string `json:"kinds,omitempty"`
+	// Transports are failures without an answer. A row without this column
+	// matches answers only.
+	Transports []Transport `json:"transports,omitempty"`
+	// Body is the form the body must have.
+	Body BodyForm `json:"body,omitempty"`
+	// FreshToken: only answers to a token that was fetched after an earlier 401.
+	FreshToken bool `json:"fresh_token,omitempty"`
+
+	Class Class `json:"class"`
+	Scope Scope `json:"scope"`
+	// Delay is given for ClassRetryable and for no other class.
+	Delay Delay `json:"delay,omitempty"`
+	// OutcomeUnknown: the answer does not tell whether the call was executed.
+	// It reaches the verdict only when the request had been written.
+	OutcomeUnknown bool `json:"outcome_unknown,omitempty"`
+
+	Why    Text `json:"why"`    // what the answer means, one sentence
+	Advice Text `json:"advice"` // what to do about it
+}
+
+// matchesAll reports whether the row has no match column at all.
+func (r Rule) matchesAll() bool {
+	return len(r.Statuses)+len(r.Errors)+len(r.Contains)+len(r.Kinds)+len(r.Transports) == 0 &&
+		r.Body == BodyAny && !r.FreshToken
+}
+
+func (r Rule) clone() Rule {
+	r.Statuses = slices.Clone(r.Statuses)
+	r.Errors = slices.Clone(r.Errors)
+	r.Contains = slices.Clone(r.Contains)
+	r.Kinds = slices.Clone(r.Kinds)
+	r.Transports = slices.Clone(r.Transports)
+	return r
+}
+
+// A Table is an ordered list of rules. It does not change; it is safe for
+// concurrent use.
+type Table struct {
+	rows []row
+}
+
+// A row is a rule made ready for matching.
+type row struct {
+	Rule
+	errors   []string // canonical
+	contains []pattern
+	all      bool // no column: matches everything
+}
+
+func newTable(rules []Rule) *Table {
+	t := &Table{rows: make([]row, len(rules))}
+	for i, r := range rules {
+		c := row{Rule: r.clone(), all: r.matchesAll()}
+		for _, e := range r.Errors {
+			c.errors = append(c.errors, canonical(e))
+		}
+		for _, f := range r.Contains {
+			c.contains = append(c.contains, compile(f))
+		}
+		t.rows[i] = c
+	}
+	return t
+}
+
+// Rules returns a copy of the rows in order.
+func (t *Table) Rules() []Rule {
+	rules := make([]Rule, len(t.rows))
+	for i, r := range t.rows {
+		rules[i] = r.clone()
+	}
+	return rules
+}
+
+// Extend returns a table with an operator's rows. A row whose ID is in the table
+// replaces that row in its place; all others are asked first, in their order. An
+// empty Scope is ScopeJob, an empty Delay of a retryable row DelayBackoff. The
+// error joins everything that is wrong with the rows; t is not changed.
+func (t *Table) Extend(rules []Rule) (*Table, error) {
+	var (
+		problems []error
+		first    []Rule
+		rows     = t.Rules()
+		seen     = map[string]bool{}
+	)
+	for i, r := range rules {
+		r = r.clone()
+		if r.Scope == "" {
+			r.Scope = ScopeJob
+		}
+		if r.Class == ClassRetryable && r.Delay == DelayNone {
+			r.Delay = DelayBackoff
+		}
+		name := fmt.Sprintf("rule %d (%q)", i+1, clip(r.ID, ErrorMax))
+		if err := r.validate(); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		}
+		if seen[r.ID] {
+			problems = append(problems, fmt.Errorf("%s: id: given twice", name))
+		}
+		seen[r.ID] = true
+		if at := slices.IndexFunc(rows, func(old Rule) bool { return old.ID == r.ID }); at >= 0 {
+			rows[at] = r
+		} else {
+			first = append(first, r)
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("extend rules: %w", err)
+	}
+	return newTable(append(first, rows...)), nil
+}
+
+const ruleIDMax = 64
+
+func (r Rule) validate() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if !kebab(r.ID) {
+		bad("id: must be kebab-case (a-z, 0-9, -) of at most %d bytes", ruleIDMax)
+	}
+	for _, s := range r.Statuses {
+		if (s < 1 || s > 5) && (s < 100 || s > 599) {
+			bad("statuses: %d is neither a status (100 to 599) nor a family (1 to 5)", s)
+		}
+	}
+	for _, f := range r.Contains {
+		if strings.Trim(f, "^$* \t\n") == "" && strings.TrimSpace(f) != "^:$" {
+			bad("contains: %q has no text to look for", f)
+		}
+	}
+	for _, k := range r.Kinds {
+		if family, verb, ok := strings.Cut(k, "."); !ok || family == "" || verb == "" || strings.Contains(family, "*") || strings.Contains(verb, "*") && verb != "*" {
+			bad(`kinds: %q must be a kind such as "group.add_members", or "group.*"`, k)
+		}
+	}
+	for _, f := range r.Transports {
+		if f == TransportNone || !f.Valid() {
+			bad("transports: %q must be one of %v", f, Transports())
+		}
+	}
+	if !r.Body.Valid() {
+		bad("body: %q must be one of %q, %q, %q", r.Body, BodyObject, BodyEmpty, BodyOther)
+	}
+	if !r.Class.Valid() {
+		bad("class: %q must be one of %v", r.Class, Classes())
+	}
+	if !r.Scope.Valid() {
+		bad("scope: %q must be %q or %q", r.Scope, ScopeJob, ScopeApp)
+	}
+	if r.Scope == ScopeApp && r.Class != ClassNeedsHuman {
+		bad("scope: %q goes with class %q only", ScopeApp, ClassNeedsHuman)
+	}
+	switch {
+	case !r.Delay.Valid():
+		bad("delay: %q must be one of %q, %q, %q, %q", r.Delay, DelayBackoff, DelayRate, DelayMinute, DelayToken)
+	case r.Delay != DelayNone && r.Class != ClassRetryable:
+		bad("delay: goes with class %q only", ClassRetryable)
+	}
+	if r.OutcomeUnknown && r.Class == ClassSuccess {
+		bad("outcome_unknown: does not go with class %q", ClassSuccess)
+	}
+	if r.Why.In("") == "" {
+		bad("why: must be given in English or Chinese")
+	}
+	if r.Advice.In("") == "" {
+		bad("advice: must be given in English or Chinese")
+	}
+	if r.ID == RuleUnknown && !r.matchesAll() {
+		bad("id: %q is the last row, which has no match columns", RuleUnknown)
+	}
+	if r.ID != RuleUnknown && r.matchesAll() {
+		bad("give at least one column to match; a row that matches everything would hide all others")
+	}
+	return errors.Join(problems...)
+}
+
+func kebab(id string) bool {
+	if id == "" || len(id) > ruleIDMax || strings.HasPrefix(id, "-") || strings.HasSuffix(id, "-") || strings.Contains(id, "--") {
+		return false
+	}
+	return strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
