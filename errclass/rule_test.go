@@ -15,7 +15,7 @@ func TestBuiltinRules(t *testing.T) {
 	command := regexp.MustCompile("`(emq [^`]*)`")
 	commands := map[string]bool{
 		"emq dlq edit": true, "emq dlq resend": true, "emq dlq discard": true, "emq dlq show": true, "emq dlq resolve": true,
-		"emq dlq resolve ID --sent": true, "emq hold clear": true, "emq limit set": true, "emq doctor": true, "emq rules unknown": true,
+		"emq dlq resolve ID --sent": true, "emq hold clear": true,
 	}
 	rules := Default().Rules()
 	seen := map[string]bool{}

@@ -151,8 +151,8 @@ func limitRules() []Rule {
 			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
 			Why: Text{"Broadcasts are sent too close together.", "广播消息发送过于频繁。"},
 			Advice: Text{
-				"emq waits and repeats without spending an attempt. Space broadcasts out (one in 30 minutes to all users, one a minute to online users), or lower the rate with `emq limit set`.",
-				"emq 会等待后重试，不消耗尝试次数。请拉开广播间隔（全员广播 30 分钟 1 次，在线用户广播每分钟 1 次），或用 `emq limit set` 调低速率。",
+				"emq waits and repeats without spending an attempt. Space broadcasts out (one in 30 minutes to all users, one a minute to online users) when you enqueue them.",
+				"emq 会等待后重试，不消耗尝试次数。请拉开广播间隔（全员广播 30 分钟 1 次，在线用户广播每分钟 1 次），入队时即错开。",
 			},
 		},
 		{
@@ -160,8 +160,8 @@ func limitRules() []Rule {
 			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayRate,
 			Why: Text{"The app made more calls in a second than this endpoint allows.", "该接口每秒的调用次数超过了上限。"},
 			Advice: Text{
-				"emq waits a second or two and repeats without spending an attempt. If it is frequent, lower the rate with `emq limit set`, or have Easemob raise the limit.",
-				"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请用 `emq limit set` 调低速率，或联系环信商务上调限额。",
+				"emq waits a second or two and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit.",
+				"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
 			},
 		},
 		{
@@ -173,8 +173,8 @@ func limitRules() []Rule {
 			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
 			Why: Text{"The app sent more messages than its limit allows; each recipient counts as one.", "消息发送条数超过频率上限；每个接收方计一条。"},
 			Advice: Text{
-				"emq waits up to a minute and repeats without spending an attempt. If it is frequent, lower the rate with `emq limit set`, or have Easemob raise the limit.",
-				"emq 最多等待一分钟后重试，不消耗尝试次数。若频繁出现，请用 `emq limit set` 调低速率，或联系环信商务上调限额。",
+				"emq waits up to a minute and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit.",
+				"emq 最多等待一分钟后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
 			},
 		},
 		{

@@ -56,8 +56,8 @@ func statusRules() []Rule {
 		row(Rule{ID: "too-many-requests", Statuses: []int{429}, Class: ClassRetryable, Delay: DelayRate},
 			Text{"Easemob asks for fewer calls.", "调用过于频繁，被环信限流。"},
 			Text{
-				"emq waits a second or two and repeats without spending an attempt. If it is frequent, lower the rate with `emq limit set`.",
-				"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请用 `emq limit set` 调低速率。",
+				"emq waits a second or two and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit.",
+				"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
 			}),
 		row(Rule{ID: "client-error", Statuses: []int{family4xx}, Class: ClassPermanent},
 			Text{"Easemob does not accept the request as it is.", "环信不接受该请求。"}, readAndEdit),
@@ -79,8 +79,8 @@ func statusRules() []Rule {
 		row(Rule{ID: RuleUnknown, Class: ClassRetryable, Delay: DelayBackoff, OutcomeUnknown: true},
 			Text{"No rule knows this answer.", "没有规则能识别该应答。"},
 			Text{
-				"emq retries with backoff, then makes it a dead letter. Look at it with `emq dlq show` and `emq rules unknown`, and add a rule of your own if it comes back.",
-				"emq 会按退避间隔重试，之后转为死信。请用 `emq dlq show` 和 `emq rules unknown` 查看；若反复出现，可自行添加规则。",
+				"emq retries with backoff, then makes it a dead letter. Look at it with `emq dlq show`, and report it if it comes back, so that a rule can be added.",
+				"emq 会按退避间隔重试，之后转为死信。请用 `emq dlq show` 查看；若反复出现，请反馈以便补充规则。",
 			}),
 	}
 }

@@ -17,8 +17,8 @@ func transportRules() []Rule {
 		rule("timeout", TransportTimeout,
 			Text{"Easemob did not answer in time.", "环信未在规定时间内应答。"},
 			Text{
-				"emq retries with backoff. If it keeps happening, check the network to the REST host with `emq doctor`; a message that may have been sent can be settled with `emq dlq resolve`.",
-				"emq 会按退避间隔自动重试。若持续出现，请用 `emq doctor` 检查到 REST 域名的网络；可能已发出的消息可用 `emq dlq resolve` 定论。",
+				"emq retries with backoff. If it keeps happening, check the network from the workers to the REST host; a message that may have been sent can be settled with `emq dlq resolve`.",
+				"emq 会按退避间隔自动重试。若持续出现，请检查 worker 到 REST 域名的网络；可能已发出的消息可用 `emq dlq resolve` 定论。",
 			}),
 		rule("connection-refused", TransportConnectionRefused,
 			Text{"The REST host refused the connection.", "REST 服务器拒绝连接。"},
