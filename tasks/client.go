@@ -1,0 +1,373 @@
+package tasks
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// EnqueueTimeoutDefault bounds an enqueue whose context has no deadline.
+	EnqueueTimeoutDefault = 10 * time.Second
+	// callTimeout is the asynq timeout of a task. It only guards against a hung
+	// worker: every HTTP call has a much shorter bound of its own.
+	callTimeout = 10 * time.Minute
+	// enqueueBatch is how many tasks one pipeline carries.
+	enqueueBatch = 500
+	// registerEvery is how often a client writes a queue's name into the
+	// register again, so that a register lost with a flushed or failed-over
+	// Redis comes back by itself.
+	registerEvery    = 10 * time.Second
+	generatedIDBytes = 26
+)
+
+// ErrDuplicate is wrapped by the error for a task whose ID is taken: by a task
+// that waits or runs, by a dead letter, or by one delivered not long ago.
+var ErrDuplicate = errors.New("duplicate task ID")
+
+// ClientConfig configures a Client.
+type ClientConfig struct {
+	// Redis is used by the client and stays the caller's to close. See OpenRedis.
+	Redis redis.UniversalClient
+	// App is the alias for tasks that name none; empty means AppDefault.
+	App string
+	// Timeout bounds an enqueue whose context has no deadline; 0 means
+	// EnqueueTimeoutDefault.
+	Timeout time.Duration
+}
+
+// A Client enqueues tasks. It is safe for concurrent use.
+type Client struct {
+	redis   redis.UniversalClient
+	app     string
+	timeout time.Duration
+	asynq   *asynq.Client
+	record  *recorder
+
+	mu         sync.Mutex
+	registered map[string]time.Time // queue -> when its name was last written
+}
+
+// NewClient makes a client; it does not connect. It returns a *FieldError for
+// a bad configuration.
+func NewClient(cfg ClientConfig) (*Client, error) {
+	if cfg.Redis == nil {
+		return nil, &FieldError{Field: "ClientConfig.Redis", Bound: "must be given"}
+	}
+	if cfg.App == "" {
+		cfg.App = AppDefault
+	}
+	if err := CheckApp(cfg.App); err != nil {
+		return nil, err
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = EnqueueTimeoutDefault
+	}
+	if cfg.Timeout < 0 {
+		return nil, &FieldError{Field: "ClientConfig.Timeout", Value: cfg.Timeout.String(), Bound: "must not be negative"}
+	}
+	record := &recorder{UniversalClient: cfg.Redis}
+	return &Client{
+		redis: cfg.Redis, app: cfg.App, timeout: cfg.Timeout,
+		record: record, asynq: asynq.NewClientFromRedisClient(record),
+		registered: map[string]time.Time{},
+	}, nil
+}
+
+// A Receipt says what became of one task.
+type Receipt struct {
+	ID    string // the task's ID, made up when none was given
+	App   string
+	Queue string
+	// Err is nil when the task was queued. In EnqueueMany's answer it may wrap
+	// ErrDuplicate, or say why this task could not be queued.
+	Err error
+}
+
+// Enqueue queues one call. When it returns nil, the task is in Redis and will
+// be made at least once or end as a dead letter; what "in Redis" outlives is up
+// to Redis' persistence.
+//
+// Errors: a *FieldError or one that wraps ErrUnknownKind, and nothing was
+// queued; one that wraps ErrDuplicate, and the ID was taken already; anything
+// else is a failure of Redis after which the task may or may not be queued. To
+// repeat the call under the same ID is safe in every case.
+func (c *Client) Enqueue(ctx context.Context, p Payload, opts ...Option) (Receipt, error) {
+	t := Task{Payload: p}
+	for _, opt := range opts {
+		opt(&t)
+	}
+	receipts, err := c.EnqueueMany(ctx, []Task{t})
+	if refused, ok := errors.AsType[*TaskError](err); ok {
+		err = refused.Err
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipts[0], receipts[0].Err
+}
+
+// EnqueueMany queues many tasks in few round trips, far faster than Enqueue in
+// a loop. All tasks are checked first: if one is refused, nothing is queued and
+// the error is a *TaskError with its index. Otherwise there is one receipt for
+// each task, in order, with its own error.
+func (c *Client) EnqueueMany(ctx context.Context, list []Task) ([]Receipt, error) {
+	now := time.Now()
+	items := make([]enqueueItem, len(list))
+	for i, t := range list {
+		t = t.withDefaults(c.app, now)
+		if err := t.validate(); err != nil {
+			return nil, &TaskError{Index: i, Err: err}
+		}
+		t.Generation, t.given, t.nonce = 0, t.ID != "", rand.Text()[:16]
+		if !t.given {
+			t.ID = rand.Text()
+		}
+		items[i].task = t
+	}
+	return c.enqueue(ctx, items)
+}
+
+// A TaskError says which task of a list was refused.
+type TaskError struct {
+	Index int // in the list, from 0
+	Err   error
+}
+
+func (e *TaskError) Error() string { return fmt.Sprintf("task %d: %v", e.Index, e.Err) }
+
+// Unwrap returns the reason.
+func (e *TaskError) Unwrap() error { return e.Err }
+
+// Requeue queues t as a further generation of its task, with a fresh budget:
+// the resend of a dead letter. The caller has made sure that this generation is due. To
+// repeat it is safe: the second call finds the generation queued and returns
+// nil. Errors are as those of Enqueue, never ErrDuplicate.
+func (c *Client) Requeue(ctx context.Context, t Task, generation int) error {
+	t = t.withDefaults(c.app, time.Now())
+	t.Generation, t.ProcessAt = generation, time.Time{}
+	if err := checkID(t.ID); err != nil {
+		return err
+	}
+	if generation < 1 {
+		return &FieldError{Field: "generation", Value: fmt.Sprint(generation), Bound: "at least 1"}
+	}
+	if t.ExpiresAt.Before(t.EnqueuedAt) {
+		t.ExpiresAt = time.Time{} // whoever resends an expired task wants it made
+	}
+	if err := t.validate(); err != nil {
+		return err
+	}
+	receipts, err := c.enqueue(ctx, []enqueueItem{{task: t}})
+	if err != nil {
+		return err
+	}
+	if err := receipts[0].Err; err != nil && !errors.Is(err, ErrDuplicate) {
+		return err
+	}
+	return nil
+}
+
+// enqueueItem is one task on its way through enqueue.
+type enqueueItem struct {
+	task    Task
+	queue   string // where it goes; another producer's choice when taking over its claim
+	payload []byte
+	command recorded
+	// tookOver says that the claim on the ID is another enqueue's.
+	tookOver bool
+	done     bool
+	err      error
+}
+
+// enqueue claims the given IDs and then queues the tasks, batch by batch.
+func (c *Client) enqueue(ctx context.Context, items []enqueueItem) ([]Receipt, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout*time.Duration(1+len(items)/enqueueBatch))
+		defer cancel()
+	}
+	for i := range items {
+		item := &items[i]
+		item.queue = item.task.Queue()
+		var err error
+		if item.payload, err = Encode(item.task); err != nil {
+			return nil, err
+		}
+	}
+	for start := 0; start < len(items); start += enqueueBatch {
+		batch := items[start:min(start+enqueueBatch, len(items))]
+		if err := c.enqueueBatch(ctx, batch); err != nil {
+			for i := range batch {
+				if !batch[i].done {
+					batch[i].fail(err)
+				}
+			}
+		}
+	}
+	receipts := make([]Receipt, len(items))
+	for i, item := range items {
+		receipts[i] = Receipt{ID: item.task.ID, App: item.task.App, Queue: item.queue, Err: item.err}
+	}
+	return receipts, nil
+}
+
+func (i *enqueueItem) fail(err error) {
+	i.done, i.err = true, fmt.Errorf("enqueue %s: %w", i.task.ID, err)
+}
+
+func (c *Client) enqueueBatch(ctx context.Context, batch []enqueueItem) error {
+	if err := c.claim(ctx, batch); err != nil {
+		return err
+	}
+	for i := range batch {
+		item := &batch[i]
+		if item.done {
+			continue
+		}
+		var err error
+		if item.command, err = c.compose(ctx, item); err != nil {
+			item.fail(err)
+		}
+	}
+	answers, err := c.send(ctx, batch)
+	if err != nil {
+		return err
+	}
+	return c.settleConflicts(ctx, batch, answers)
+}
+
+// compose lets asynq build the command that queues the task, without sending
+// it: asynq stays the one that knows its own format, and emq sends many at once.
+func (c *Client) compose(ctx context.Context, item *enqueueItem) (recorded, error) {
+	t := item.task
+	opts := []asynq.Option{
+		asynq.TaskID(t.QueueID()), asynq.Queue(item.queue),
+		// emq ends tasks itself; asynq must never do so by its own count.
+		asynq.MaxRetry(math.MaxInt32),
+		asynq.Timeout(callTimeout),
+	}
+	if t.ProcessAt.After(t.EnqueuedAt) {
+		// asynq cuts times to the second; round up so that no call comes early.
+		opts = append(opts, asynq.ProcessAt(t.ProcessAt.Add(time.Second-time.Nanosecond).Truncate(time.Second)))
+	}
+	return c.record.capture(ctx, func(ctx context.Context) error {
+		_, err := c.asynq.EnqueueContext(ctx, asynq.NewTask(string(t.Kind()), item.payload), opts...)
+		return err
+	})
+}
+
+// send queues the composed tasks in one pipeline. It returns asynq's answers
+// by index: 1 queued, 0 the ID exists in that queue.
+func (c *Client) send(ctx context.Context, batch []enqueueItem) ([]int64, error) {
+	cmds := make([]*redis.Cmd, len(batch))
+	pipe := c.redis.Pipeline()
+	fresh := c.register(ctx, pipe, batch)
+	for i := range batch {
+		if !batch[i].done {
+			cmds[i] = batch[i].command.evalSHA(ctx, pipe)
+		}
+	}
+	_, _ = pipe.Exec(ctx) // each command is looked at by itself
+	c.reload(ctx, batch, cmds)
+	answers := make([]int64, len(batch))
+	for i, cmd := range cmds {
+		if cmd == nil {
+			continue
+		}
+		n, err := cmd.Int64()
+		if err != nil {
+			batch[i].fail(err)
+			continue
+		}
+		answers[i] = n
+	}
+	c.markRegistered(fresh)
+	return answers, nil
+}
+
+// reload sends those commands again, with the script's source, that met a Redis
+// which had not loaded the script yet.
+func (c *Client) reload(ctx context.Context, batch []enqueueItem, cmds []*redis.Cmd) {
+	pipe := c.redis.Pipeline()
+	again := map[int]*redis.Cmd{}
+	for i, cmd := range cmds {
+		if cmd != nil && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			again[i] = batch[i].command.eval(ctx, pipe)
+		}
+	}
+	if len(again) == 0 {
+		return
+	}
+	_, _ = pipe.Exec(ctx)
+	for i, cmd := range again {
+		cmds[i] = cmd
+	}
+}
+
+// settleConflicts tells a true duplicate from the client's own command that was
+// executed but whose answer was lost, so that the Redis client repeated it.
+func (c *Client) settleConflicts(ctx context.Context, batch []enqueueItem, answers []int64) error {
+	pipe := c.redis.Pipeline()
+	queued := map[int]*redis.StringCmd{}
+	for i := range batch {
+		if !batch[i].done && answers[i] == 0 {
+			queued[i] = pipe.HGet(ctx, TaskKey(batch[i].queue, batch[i].task.QueueID()), "msg")
+		}
+	}
+	if len(queued) == 0 {
+		return nil
+	}
+	_, _ = pipe.Exec(ctx)
+	for i, cmd := range queued {
+		msg, err := cmd.Bytes()
+		switch {
+		case errors.Is(err, redis.Nil):
+			// It was there a moment ago and is done already. A random ID, or one
+			// that this call has claimed, can only have been this call's.
+			if batch[i].tookOver {
+				batch[i].fail(fmt.Errorf("ended not long ago: %w", ErrDuplicate))
+			}
+		case err != nil:
+			batch[i].fail(err)
+		case !bytes.Contains(msg, batch[i].payload):
+			batch[i].fail(fmt.Errorf("already queued: %w", ErrDuplicate))
+		}
+	}
+	return nil
+}
+
+// register adds the names of queues and apps that were not written lately. It
+// returns the commands by queue.
+func (c *Client) register(ctx context.Context, pipe redis.Pipeliner, batch []enqueueItem) map[string][2]*redis.IntCmd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fresh := map[string][2]*redis.IntCmd{}
+	for i := range batch {
+		queue := batch[i].queue
+		if _, added := fresh[queue]; added || batch[i].done || time.Since(c.registered[queue]) < registerEvery {
+			continue
+		}
+		fresh[queue] = [2]*redis.IntCmd{pipe.SAdd(ctx, queuesKey, queue), pipe.SAdd(ctx, AppsKey, batch[i].task.App)}
+	}
+	return fresh
+}
+
+// markRegistered notes the queues whose names were written.
+func (c *Client) markRegistered(fresh map[string][2]*redis.IntCmd) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for queue, added := range fresh {
+		if added[0].Err() == nil && added[1].Err() == nil {
+			c.registered[queue] = time.Now()
+		}
+	}
+}

@@ -1,0 +1,34 @@
+// Package tasks holds emq's vocabulary and the small client that enqueues.
+//
+// A task is one outbound call to Easemob's IM REST API: an ID, an app, a kind
+// and a payload. App code builds a payload, hands it to [Client.Enqueue], and
+// is done: from the moment Enqueue returns nil, the call is made at least once
+// or ends as a dead letter that a person can find, understand, mend and resend.
+//
+//	rdb, err := tasks.OpenRedis("redis://127.0.0.1:6379")
+//	client, err := tasks.NewClient(tasks.ClientConfig{Redis: rdb})
+//	receipt, err := client.Enqueue(ctx, tasks.Message{
+//		Target: tasks.Users,
+//		To:     []string{"u1"},
+//		Body:   tasks.Text{Msg: "shipped"},
+//	}, tasks.ID("order-8812-shipped"))
+//
+// # Life of a task
+//
+// Enqueue checks everything that can be known wrong before the call, and
+// refuses it with a [*FieldError] before anything is queued. A task that passes
+// waits in the queue of its app, family and priority ([QueueName]). A worker
+// takes it, makes the call, and judges the answer: the task is done, is tried
+// again later, or becomes a dead letter.
+//
+// # IDs
+//
+// An ID given with [ID] is unique over all queues of its app, and stays taken
+// while the task waits, runs or is a dead letter, and for a while after its
+// delivery (the worker's setting, an hour by default). Enqueuing it again gives
+// [ErrDuplicate] and queues nothing, so that a caller who is not sure whether an
+// enqueue came through repeats it under the same ID. An ID that emq makes up is
+// random, and is not remembered after delivery.
+//
+// The package imports neither worker, admin nor any command-line library.
+package tasks
