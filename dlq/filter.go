@@ -1,0 +1,151 @@
+package dlq
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/imqueue/emq/errclass"
+	"github.com/imqueue/emq/tasks"
+)
+
+// A Filter selects entries. A zero field selects any.
+type Filter struct {
+	App   string
+	Kind  tasks.Kind
+	Class errclass.Class
+	Error string
+	Cause string // ID of a cause, or at least the first 4 characters of one
+	State State
+	// Status of the last answer. It alone is looked up in the entries
+	// themselves, so a rare one in a large store takes its time.
+	Status int
+	Since  time.Time // last failed then or later
+	Until  time.Time // last failed before
+}
+
+// Empty says whether the filter selects everything.
+func (f Filter) Empty() bool {
+	return f.App == "" && f.Kind == "" && f.Class == "" && f.Error == "" && f.Cause == "" && f.State == "" &&
+		f.Status == 0 && f.Since.IsZero() && f.Until.IsZero()
+}
+
+// validate returns a *tasks.FieldError.
+func (f Filter) validate() error {
+	if f.App != "" {
+		if err := tasks.CheckApp(f.App); err != nil {
+			return err
+		}
+	}
+	if f.Cause != "" && len(f.Cause) < causePrefixMin {
+		return &tasks.FieldError{Field: "cause", Value: strconv.Quote(f.Cause), Bound: fmt.Sprintf("at least %d characters of a cause's ID", causePrefixMin)}
+	}
+	if f.State != "" && !slices.Contains(States(), f.State) {
+		return &tasks.FieldError{Field: "state", Value: strconv.Quote(tasks.Printable(string(f.State), wordMax)), Bound: "must be dead, resending, resolved or discarded"}
+	}
+	if f.Status < 0 {
+		return &tasks.FieldError{Field: "status", Value: strconv.Itoa(f.Status), Bound: "must not be negative"}
+	}
+	return nil
+}
+
+// byCause says whether causes must be selected.
+func (f Filter) byCause() bool {
+	return f.Kind != "" || f.Class != "" || f.Error != "" || f.Cause != ""
+}
+
+// selects says whether the filter selects entries of c.
+func (f Filter) selects(c Cause) bool {
+	return (f.Kind == "" || f.Kind == c.Kind) && (f.Class == "" || f.Class == c.Class) &&
+		(f.Error == "" || f.Error == c.Error) && strings.HasPrefix(c.ID, f.Cause)
+}
+
+// states lists the states that the filter selects.
+func (f Filter) states() []State {
+	if f.State != "" {
+		return []State{f.State}
+	}
+	return States()
+}
+
+// scores are the bounds of the last failure, both inclusive, as Redis takes them.
+func (f Filter) scores() (low, high string) {
+	low, high = "-inf", "+inf"
+	if !f.Since.IsZero() {
+		low = strconv.FormatInt(ceilMS(f.Since), 10)
+	}
+	if !f.Until.IsZero() {
+		high = strconv.FormatInt(ceilMS(f.Until)-1, 10)
+	}
+	return low, high
+}
+
+// ceilMS is the first millisecond that is not before t.
+func ceilMS(t time.Time) int64 {
+	return t.Add(time.Millisecond - time.Nanosecond).UnixMilli()
+}
+
+// A position is the place of an entry in the order of all entries: by the time
+// of the last failure, the ID and the app, all descending.
+type position struct {
+	at  int64 // ms
+	id  string
+	app string
+}
+
+// headMS is a time after those of all entries, and one that a score holds exactly.
+const headMS = 1 << 53
+
+// compare orders positions as pages do: what comes first is smaller.
+func (p position) compare(q position) int {
+	switch {
+	case p.at != q.at:
+		if p.at > q.at {
+			return -1
+		}
+		return 1
+	case p.id != q.id:
+		return strings.Compare(q.id, p.id)
+	default:
+		return strings.Compare(q.app, p.app)
+	}
+}
+
+// begin is where the walk over the selected entries begins: after the position,
+// or at the head for the zero position, and not before Until.
+func (f Filter) begin(after position) position {
+	if after == (position{}) {
+		after.at = headMS
+	}
+	if until := (position{at: ceilMS(f.Until)}); !f.Until.IsZero() && until.compare(after) > 0 {
+		return until
+	}
+	return after
+}
+
+// cursor is the position as callers carry it.
+func (p position) cursor() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.at, 10) + " " + p.app + " " + p.id))
+}
+
+// readCursor reads a cursor; "" is the zero position, before all entries.
+func readCursor(cursor string) (position, error) {
+	if cursor == "" {
+		return position{}, nil
+	}
+	bad := &tasks.FieldError{Field: "cursor", Bound: "must be the one that an earlier page gave, unchanged"}
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return position{}, bad
+	}
+	at, rest, _ := strings.Cut(string(text), " ")
+	app, id, _ := strings.Cut(rest, " ")
+	ms, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || id == "" || tasks.CheckApp(app) != nil {
+		return position{}, bad
+	}
+	return position{at: ms, id: id, app: app}, nil
+}

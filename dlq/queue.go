@@ -1,0 +1,310 @@
+package dlq
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/imqueue/emq/tasks"
+)
+
+// A Queue is the state of one queue.
+type Queue struct {
+	Name      string         `json:"name"`
+	App       string         `json:"app"`
+	Family    tasks.Family   `json:"family"`
+	Priority  tasks.Priority `json:"priority"`
+	Pending   int            `json:"pending"`   // due, waiting for a worker
+	Active    int            `json:"active"`    // at work
+	Scheduled int            `json:"scheduled"` // planned for later
+	Retry     int            `json:"retry"`     // waiting for their next attempt
+	Archived  int            `json:"archived"`  // given up by asynq, to be adopted by the next sweep
+	Paused    bool           `json:"paused"`
+	// PausedBy is "operator", "hold" (and no operator), or empty: not paused, or
+	// by somebody else's tool.
+	PausedBy string `json:"paused_by,omitempty"`
+	Pause    *Event `json:"pause,omitempty"` // the operator's, when there is one
+	// Latency is how long the oldest pending task has been due.
+	Latency time.Duration `json:"-"`
+}
+
+// What Queue.PausedBy says.
+const (
+	PausedByOperator = "operator"
+	PausedByHold     = "hold"
+)
+
+const actionPause = "pause"
+
+// Queues describes all queues of the apps, or of all apps that were ever used
+// when none is given. Its cost does not grow with the queues.
+func (s *Store) Queues(ctx context.Context, apps ...string) ([]Queue, error) {
+	if len(apps) == 0 {
+		var err error
+		if apps, err = s.Apps(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var queues []Queue
+	for _, app := range apps {
+		if err := tasks.CheckApp(app); err != nil {
+			return nil, err
+		}
+		reasons, err := s.reasons(ctx, app)
+		if err != nil {
+			return nil, fmt.Errorf("list queues of %s: %w", app, err)
+		}
+		names := tasks.QueueNames(app)
+		sizes, err := s.sizes(ctx, names)
+		if err != nil {
+			return nil, fmt.Errorf("list queues of %s: %w", app, err)
+		}
+		for i, q := range sizes {
+			q.Name = names[i]
+			q.App, q.Family, q.Priority, _ = tasks.ParseQueueName(q.Name)
+			_, held := reasons.hold(q.Name)
+			event, byOperator := reasons.operators[q.Name]
+			switch {
+			case byOperator:
+				q.PausedBy, q.Pause = PausedByOperator, &event
+			case held:
+				q.PausedBy = PausedByHold
+			}
+			queues = append(queues, q)
+		}
+	}
+	return queues, nil
+}
+
+// sizes asks asynq's keys rather than its Inspector, which measures memory as
+// well and fails for a queue whose archive is broken.
+func (s *Store) sizes(ctx context.Context, names []string) ([]Queue, error) {
+	type answer struct {
+		pending, active, scheduled, retry, archived, paused *redis.IntCmd
+		oldest                                              *redis.StringCmd
+	}
+	answers := make([]answer, len(names))
+	pipe := s.redis.Pipeline()
+	for i, name := range names {
+		answers[i] = answer{
+			pending:   pipe.LLen(ctx, queueKey(name, "pending")),
+			active:    pipe.LLen(ctx, queueKey(name, "active")),
+			scheduled: pipe.ZCard(ctx, queueKey(name, "scheduled")),
+			retry:     pipe.ZCard(ctx, queueKey(name, "retry")),
+			archived:  pipe.ZCard(ctx, queueKey(name, "archived")),
+			paused:    pipe.Exists(ctx, queueKey(name, "paused")),
+			oldest:    pipe.LIndex(ctx, queueKey(name, "pending"), -1),
+		}
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, err
+	}
+	since := make([]*redis.StringCmd, len(names))
+	pipe = s.redis.Pipeline()
+	for i, name := range names {
+		if id := answers[i].oldest.Val(); id != "" {
+			since[i] = pipe.HGet(ctx, tasks.TaskKey(name, id), "pending_since")
+		}
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, err
+	}
+	queues := make([]Queue, len(names))
+	for i, a := range answers {
+		queues[i] = Queue{
+			Pending: int(a.pending.Val()), Active: int(a.active.Val()), Scheduled: int(a.scheduled.Val()),
+			Retry: int(a.retry.Val()), Archived: int(a.archived.Val()), Paused: a.paused.Val() == 1,
+		}
+		if since[i] == nil {
+			continue
+		}
+		if ns, err := strconv.ParseInt(since[i].Val(), 10, 64); err == nil && ns > 0 {
+			queues[i].Latency = max(0, s.now().Sub(time.Unix(0, ns)))
+		}
+	}
+	return queues, nil
+}
+
+// Pause stops a queue until Resume: no task of it is taken any more, those at
+// work go on. It may be repeated; the first call's actor is kept. Errors: one
+// that wraps ErrNotFound for a queue that is not emq's or whose app was never
+// used, or a failure of Redis.
+func (s *Store) Pause(ctx context.Context, queue string, by Actor) error {
+	app, err := s.knownQueue(ctx, queue)
+	if err != nil {
+		return fmt.Errorf("pause %s: %w", queue, err)
+	}
+	value, err := marshalJSON(Event{
+		At: s.now().UTC().Truncate(time.Millisecond), Action: actionPause,
+		By: tasks.Printable(by.Name, wordMax), Note: tasks.Printable(by.Note, noteMax),
+	})
+	if err != nil {
+		return fmt.Errorf("pause %s: %w", queue, err)
+	}
+	if err := s.redis.HSetNX(ctx, pausedKey(app), queue, value).Err(); err != nil {
+		return fmt.Errorf("pause %s: %w", queue, err)
+	}
+	if _, err := s.settle(ctx, app, []string{queue}); err != nil {
+		return fmt.Errorf("pause %s: %w", queue, err)
+	}
+	return nil
+}
+
+// Resume lets a queue run again, whoever paused it; one that runs stays so. The
+// actor is the caller's to record. Errors: as those of Pause, and one that wraps
+// ErrHeld and names the hold when one covers the queue.
+func (s *Store) Resume(ctx context.Context, queue string, _ Actor) error {
+	app, err := s.knownQueue(ctx, queue)
+	if err != nil {
+		return fmt.Errorf("resume %s: %w", queue, err)
+	}
+	reasons, err := s.reasons(ctx, app)
+	if err != nil {
+		return fmt.Errorf("resume %s: %w", queue, err)
+	}
+	if h, held := reasons.hold(queue); held {
+		return fmt.Errorf("resume %s: %s is held since %s because of %s: clear that hold first: %w",
+			queue, h.target(), h.Since.UTC().Format(time.RFC3339), h.Rule, ErrHeld)
+	}
+	released, err := s.release(ctx, app, pausedKey(app), queue, []string{queue})
+	if err == nil && !released {
+		_, err = s.settle(ctx, app, []string{queue}) // paused by another tool, or not at all
+	}
+	if err != nil {
+		return fmt.Errorf("resume %s: %w", queue, err)
+	}
+	return nil
+}
+
+// knownQueue is the app of a queue, or an error that wraps ErrNotFound.
+func (s *Store) knownQueue(ctx context.Context, queue string) (string, error) {
+	app, _, _, ok := tasks.ParseQueueName(queue)
+	if !ok {
+		return "", fmt.Errorf("not a queue of emq's (they are named app:family:priority): %w", ErrNotFound)
+	}
+	known, err := s.redis.SIsMember(ctx, tasks.AppsKey, app).Result()
+	if err != nil {
+		return "", err
+	}
+	if !known {
+		return "", fmt.Errorf("app %s was never used: %w", app, ErrNotFound)
+	}
+	return app, nil
+}
+
+// release takes one reason away and lets its queues run where no other reason
+// stands. It says whether there was that reason.
+func (s *Store) release(ctx context.Context, app, key, field string, queues []string) (bool, error) {
+	args := []any{field}
+	for _, queue := range queues {
+		args = append(args, queue)
+	}
+	released, err := releaseScript.Run(ctx, s.redis, []string{key, resumingKey(app)}, args...).Bool()
+	if err != nil {
+		return false, err
+	}
+	_, err = s.resumeReleased(ctx, app)
+	return released, err
+}
+
+// resumeReleased lets the queues run that lost a reason to be paused and have
+// no other, and says how many were paused still.
+func (s *Store) resumeReleased(ctx context.Context, app string) (int, error) {
+	queues, err := s.redis.SMembers(ctx, resumingKey(app)).Result()
+	if err != nil || len(queues) == 0 {
+		return 0, err
+	}
+	changed, err := s.settle(ctx, app, queues)
+	if err != nil {
+		return changed, err
+	}
+	members := make([]any, len(queues))
+	for i, queue := range queues {
+		members[i] = queue
+	}
+	return changed, s.redis.SRem(ctx, resumingKey(app), members...).Err()
+}
+
+// settle pauses those of the queues that have a reason to be paused, and lets
+// the others run. It looks at the reasons again after it has acted, and acts
+// again if they changed: so of two who set and clear reasons at the same time,
+// the last to look leaves the queues as the reasons want them. It says how many
+// queues it changed.
+func (s *Store) settle(ctx context.Context, app string, queues []string) (changed int, err error) {
+	now, err := s.reasons(ctx, app)
+	if err != nil {
+		return 0, err
+	}
+	for range changeTries {
+		before := now
+		n, err := s.apply(ctx, before.pause, queues)
+		changed += n
+		if err != nil {
+			return changed, err
+		}
+		if now, err = s.reasons(ctx, app); err != nil {
+			return changed, err
+		}
+		if !slices.ContainsFunc(queues, func(q string) bool { return before.pause(q) != now.pause(q) }) {
+			return changed, nil
+		}
+	}
+	return changed, errBusy
+}
+
+// apply pauses and resumes queues, and says how many it changed.
+func (s *Store) apply(ctx context.Context, pause func(queue string) bool, queues []string) (int, error) {
+	pipe := s.redis.Pipeline()
+	paused := make([]*redis.IntCmd, len(queues))
+	for i, queue := range queues {
+		paused[i] = pipe.Exists(ctx, queueKey(queue, "paused"))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, err
+	}
+	changed := 0
+	for i, queue := range queues {
+		is, want := paused[i].Val() == 1, pause(queue)
+		if is == want {
+			continue
+		}
+		do, already := s.queues.UnpauseQueue, "is not paused"
+		if want {
+			do, already = s.queues.PauseQueue, "already paused"
+		}
+		// Somebody else may have done it just now. asynq's errors have no type.
+		if err := do(queue); err != nil && !strings.Contains(err.Error(), already) {
+			return changed, fmt.Errorf("%s: %w", queue, err)
+		}
+		changed++
+	}
+	return changed, nil
+}
+
+// sweepPauses pauses the queues that have a reason to be paused and run all the
+// same, and lets those run that a crash left paused.
+func (s *Store) sweepPauses(ctx context.Context, app string, report *SweepReport) error {
+	reasons, err := s.reasons(ctx, app)
+	if err != nil {
+		return fmt.Errorf("read holds: %w", err)
+	}
+	wanted := slices.DeleteFunc(tasks.QueueNames(app), func(queue string) bool { return !reasons.pause(queue) })
+	if len(wanted) > 0 {
+		held, err := s.settle(ctx, app, wanted)
+		report.Held += held
+		if err != nil {
+			return fmt.Errorf("pause queues: %w", err)
+		}
+	}
+	resumed, err := s.resumeReleased(ctx, app)
+	report.Repaired += resumed
+	if err != nil {
+		return fmt.Errorf("resume queues: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,334 @@
+package dlq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/imqueue/emq/errclass"
+	"github.com/imqueue/emq/tasks"
+)
+
+// KeepDefault is how long resolved and discarded entries are kept.
+const KeepDefault = 30 * 24 * time.Hour
+
+// Config configures a Store.
+type Config struct {
+	// Redis is used by the store and stays the caller's to close.
+	Redis redis.UniversalClient
+	// Client queues resends. A store without one can do everything else.
+	Client *tasks.Client
+	// Keep is how long resolved and discarded entries are kept; 0 means
+	// KeepDefault.
+	Keep time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// A Store holds the dead letters of all apps of one Redis. It is safe for
+// concurrent use, also by several processes.
+type Store struct {
+	redis  redis.UniversalClient
+	client *tasks.Client
+	queues *asynq.Inspector
+	keep   time.Duration
+	now    func() time.Time
+
+	mu    sync.Mutex
+	looks map[string]position // app -> where the search for vanished resends goes on
+}
+
+// New makes a store; it does not connect. It returns a *tasks.FieldError for a
+// bad configuration.
+func New(cfg Config) (*Store, error) {
+	if cfg.Redis == nil {
+		return nil, &tasks.FieldError{Field: "Config.Redis", Bound: "must be given"}
+	}
+	if cfg.Keep < 0 {
+		return nil, &tasks.FieldError{Field: "Config.Keep", Value: cfg.Keep.String(), Bound: "must not be negative"}
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = KeepDefault
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Store{
+		redis: cfg.Redis, client: cfg.Client, keep: cfg.Keep, now: cfg.Now,
+		queues: asynq.NewInspectorFromRedisClient(cfg.Redis),
+		looks:  map[string]position{},
+	}, nil
+}
+
+// Put notes the end of one generation of a task without success. It may be
+// repeated: only the first call changes anything.
+//
+// The first generation makes the entry, unless there is one. A further one
+// makes the entry that waits for it dead again and adds to its history; it does
+// nothing when the entry does not wait for it, and makes the entry when there
+// is none, so that nothing is lost.
+//
+// Errors: a *tasks.FieldError for a death without ID or app, otherwise a
+// failure of Redis.
+func (s *Store) Put(ctx context.Context, d Death) error {
+	if d.Task.ID == "" {
+		return &tasks.FieldError{Field: "Death.Task.ID", Bound: "must be given"}
+	}
+	if err := tasks.CheckApp(d.Task.App); err != nil {
+		return err
+	}
+	d = s.complete(d)
+	if len(d.Raw) == 0 && d.Task.Payload != nil {
+		raw, err := tasks.Encode(d.Task)
+		if err != nil {
+			return fmt.Errorf("put %s: %w", d.Task.ID, err)
+		}
+		d.Raw = raw
+	}
+	cause := newCause(d)
+	return s.change(ctx, "put", d.Task.App, d.Task.ID, &cause, func(old *record) (*record, error) {
+		note := Actor{}
+		if d.Reason != ReasonVerdict {
+			note.Note = string(d.Reason)
+		}
+		var r *record
+		switch {
+		case old == nil:
+			action := ActionDead
+			if d.Reason == ReasonAdopted {
+				action = ActionAdopted
+			}
+			r = &record{app: d.Task.App, id: d.Task.ID, generation: d.Task.Generation, raw: d.Raw}
+			r.enter(StateDead, d.At, action, note)
+		case d.Task.Generation > 0 && old.waitsFor(d.Task.Generation):
+			r = old.next(StateDead, d.At, ActionDeadAgain, note)
+		default:
+			return nil, nil
+		}
+		r.last, r.cause = d.At, cause.ID
+		r.body.Queue, r.body.Status = d.Queue, d.Verdict.Status
+		r.body.Description = tasks.Printable(d.Verdict.Description, descriptionMax)
+		r.addAttempts(d.Task.Generation, d.Attempts)
+		return r, nil
+	})
+}
+
+// complete fills in what a death may leave out.
+func (s *Store) complete(d Death) Death {
+	if d.At.IsZero() {
+		d.At = s.now()
+	}
+	d.At = d.At.Truncate(time.Millisecond)
+	if d.Reason == "" {
+		d.Reason = ReasonVerdict
+	}
+	if d.Verdict.Class == "" {
+		d.Verdict.Class = errclass.ClassNeedsHuman
+	}
+	if d.Verdict.Scope == "" {
+		d.Verdict.Scope = errclass.ScopeJob
+	}
+	if d.Queue == "" && d.Task.Payload != nil {
+		d.Queue = d.Task.Queue()
+	}
+	d.Attempts = slices.Clone(d.Attempts)
+	for i := range d.Attempts {
+		if d.Attempts[i].At.IsZero() {
+			d.Attempts[i].At = d.At
+		}
+	}
+	return d
+}
+
+// waitsFor says whether the entry waits for the end of this generation.
+func (r *record) waitsFor(generation int) bool {
+	return r.state == StateResending && r.generation == generation
+}
+
+// Resolve notes that a resend succeeded, and adds the failed attempts that it
+// took. It does nothing for a first generation, and when the entry does not
+// wait for this one; so it may be repeated. Workers call it before the task
+// leaves its queue. Errors are failures of Redis.
+func (s *Store) Resolve(ctx context.Context, t tasks.Task, attempts []Attempt) error {
+	if t.Generation == 0 {
+		return nil
+	}
+	return s.change(ctx, "resolve", t.App, t.ID, nil, func(old *record) (*record, error) {
+		if old == nil || !old.waitsFor(t.Generation) {
+			return nil, nil
+		}
+		r := old.next(StateResolved, s.now(), ActionResolved, Actor{})
+		r.addAttempts(t.Generation, attempts)
+		return r, nil
+	})
+}
+
+// Admit says whether a worker may make the task's call. A first generation may
+// be made while there is no dead letter: there is one when its worker died
+// between writing it and ending the task. A further generation may be made only
+// while its entry waits for it. Errors are failures of Redis.
+func (s *Store) Admit(ctx context.Context, t tasks.Task) (bool, error) {
+	head, err := s.redis.GetRange(ctx, tasks.EntryKey(t.App, t.ID), 0, headMax-1).Result()
+	if err != nil {
+		return false, fmt.Errorf("admit %s: %w", t.ID, err)
+	}
+	if head == "" {
+		return t.Generation == 0, nil
+	}
+	r := &record{app: t.App, id: t.ID}
+	if err := r.readHead(head); err != nil {
+		return false, fmt.Errorf("admit %s: %w", t.ID, err)
+	}
+	return t.Generation > 0 && r.waitsFor(t.Generation), nil
+}
+
+// Get reads one entry. Its error wraps ErrNotFound when there is none.
+func (s *Store) Get(ctx context.Context, app, id string) (Entry, error) {
+	entries, err := s.read(ctx, []position{{app: app, id: id}})
+	if err != nil {
+		return Entry{}, fmt.Errorf("get %s: %w", id, err)
+	}
+	switch e := entries[0]; {
+	case e == nil:
+		return Entry{}, fmt.Errorf("dead letter %s of app %s: %w", id, app, ErrNotFound)
+	case e.unreadable():
+		return Entry{}, fmt.Errorf("get %s: %w", id, errDamaged)
+	default:
+		return *e, nil
+	}
+}
+
+// Find reads the entries with this ID in all apps that were ever used, in the
+// order of their apps. Its error wraps ErrNotFound when there is none.
+func (s *Store) Find(ctx context.Context, id string) ([]Entry, error) {
+	apps, err := s.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := make([]position, len(apps))
+	for i, app := range apps {
+		at[i] = position{app: app, id: id}
+	}
+	read, err := s.read(ctx, at)
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", id, err)
+	}
+	var found []Entry
+	for _, e := range read {
+		if e != nil {
+			found = append(found, *e)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("dead letter %s: %w", id, ErrNotFound)
+	}
+	return found, nil
+}
+
+// Apps lists the apps that were ever used on this Redis, in order.
+func (s *Store) Apps(ctx context.Context) ([]string, error) {
+	apps, err := s.redis.SMembers(ctx, tasks.AppsKey).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list apps: %w", err)
+	}
+	// Keys are built from these, whoever wrote the register.
+	apps = slices.DeleteFunc(apps, func(app string) bool { return tasks.CheckApp(app) != nil })
+	slices.Sort(apps)
+	return apps, nil
+}
+
+// unreadable says that the entry is only named; see read.
+func (e *Entry) unreadable() bool { return e.State == "" }
+
+// load reads one record; nil when there is none.
+func (s *Store) load(ctx context.Context, app, id string) (*record, error) {
+	value, err := s.redis.Get(ctx, tasks.EntryKey(app, id)).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeRecord(app, id, value)
+}
+
+// execute runs a pipeline. That a key is absent is no failure.
+func execute(ctx context.Context, pipe redis.Pipeliner) error {
+	commands, err := pipe.Exec(ctx)
+	if !errors.Is(err, redis.Nil) {
+		return err
+	}
+	for _, command := range commands {
+		if err := command.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadMany reads records; nil for one that does not exist. errs says which of
+// them can't be read.
+func (s *Store) loadMany(ctx context.Context, at []position) (records []*record, errs []error, err error) {
+	pipe := s.redis.Pipeline()
+	values := make([]*redis.StringCmd, len(at))
+	for i, p := range at {
+		values[i] = pipe.Get(ctx, tasks.EntryKey(p.app, p.id))
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, nil, err
+	}
+	records, errs = make([]*record, len(at)), make([]error, len(at))
+	for i, p := range at {
+		if values[i].Err() == nil {
+			records[i], errs[i] = decodeRecord(p.app, p.id, values[i].Val())
+		}
+	}
+	return records, errs, nil
+}
+
+// read reads entries with their causes; nil for one that does not exist. One
+// that can't be read is still named, so that it does not hide the others.
+func (s *Store) read(ctx context.Context, at []position) ([]*Entry, error) {
+	if len(at) == 0 {
+		return nil, nil
+	}
+	records, errs, err := s.loadMany(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string][]string{} // app -> causes
+	for _, r := range records {
+		if r != nil && !slices.Contains(wanted[r.app], r.cause) {
+			wanted[r.app] = append(wanted[r.app], r.cause)
+		}
+	}
+	known := map[[2]string]Cause{}
+	for app, ids := range wanted {
+		causes, err := s.readCauses(ctx, app, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range causes {
+			known[[2]string{app, c.ID}] = c
+		}
+	}
+	entries := make([]*Entry, len(at))
+	for i, r := range records {
+		switch {
+		case errs[i] != nil:
+			entries[i] = &Entry{
+				ID: at[i].id, App: at[i].app, Description: errs[i].Error(), Attempts: []Attempt{}, Events: []Event{},
+			}
+		case r != nil:
+			e := r.entry(known[[2]string{r.app, r.cause}])
+			entries[i] = &e
+		}
+	}
+	return entries, nil
+}

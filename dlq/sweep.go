@@ -1,0 +1,270 @@
+package dlq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/imqueue/emq/tasks"
+)
+
+const (
+	// resendGrace is how long a marked resend is left to the one who marked it.
+	resendGrace = 30 * time.Second
+	sweepBatch  = 1000 // resends looked at in one step
+	purgeBatch  = 500  // entries removed in one step
+)
+
+// A SweepReport says what a sweep found to do.
+type SweepReport struct {
+	Resent   int // resends finished that were marked but perhaps not queued
+	Lost     int // resends whose task was gone from its queue, queued again
+	Adopted  int // tasks taken over from asynq's archive
+	Purged   int // resolved and discarded entries removed
+	Held     int // queues of held apps that were running, paused again
+	Repaired int // queues that a crash left paused, and resends whose success was not noted
+}
+
+// Sweep finishes what crashes left undone in these apps, and does the store's
+// housekeeping; without apps, in all that were ever used. Any number of
+// processes may sweep, at any time. A step that fails does not keep the others
+// from being tried; their errors are joined.
+func (s *Store) Sweep(ctx context.Context, apps []string) (SweepReport, error) {
+	var report SweepReport
+	if len(apps) == 0 {
+		var err error
+		if apps, err = s.Apps(ctx); err != nil {
+			return report, err
+		}
+	}
+	var errs []error
+	for _, app := range apps {
+		if err := tasks.CheckApp(app); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, step := range []func(context.Context, string, *SweepReport) error{
+			s.enroll, s.sweepPauses, s.finishResends, s.findVanished, s.adopt, s.purge, s.dropCauses,
+		} {
+			if err := step(ctx, app, &report); err != nil {
+				errs = append(errs, fmt.Errorf("sweep %s: %w", app, err))
+			}
+			if ctx.Err() != nil {
+				return report, errors.Join(errs...)
+			}
+		}
+	}
+	return report, errors.Join(errs...)
+}
+
+// enroll puts an app that is served into the register, so that its queues are
+// known before its first task.
+func (s *Store) enroll(ctx context.Context, app string, _ *SweepReport) error {
+	return s.redis.SAdd(ctx, tasks.AppsKey, app).Err()
+}
+
+// finishResends queues what was marked and never confirmed.
+func (s *Store) finishResends(ctx context.Context, app string, report *SweepReport) error {
+	if s.client == nil {
+		return nil
+	}
+	var errs []error
+	for {
+		members, err := s.redis.ZRangeByScore(ctx, unconfirmedKey(app), &redis.ZRangeBy{
+			Min: "-inf", Max: strconv.FormatInt(s.now().Add(-resendGrace).UnixMilli(), 10),
+			Offset: int64(len(errs)), Count: sweepBatch,
+		}).Result()
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("list unconfirmed resends: %w", err))...)
+		}
+		for _, member := range members {
+			queued, err := s.queueAgain(ctx, app, member, report)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if queued {
+				report.Resent++
+			}
+		}
+		if len(members) < sweepBatch || ctx.Err() != nil {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// findVanished looks at resends in turn, a batch a call, and queues those whose
+// task is gone from its queue.
+func (s *Store) findVanished(ctx context.Context, app string, report *SweepReport) error {
+	if s.client == nil {
+		return nil
+	}
+	s.mu.Lock()
+	after := s.looks[app]
+	s.mu.Unlock()
+	sets := map[string][]string{app: {appKey(app, StateResending)}}
+	found, more, err := s.page(ctx, sets, Filter{}.begin(after), "-inf", sweepBatch)
+	if err != nil {
+		return err
+	}
+	var next position
+	if more {
+		next = found[len(found)-1]
+	}
+	s.mu.Lock()
+	s.looks[app] = next
+	s.mu.Unlock()
+
+	records, _, err := s.loadMany(ctx, found)
+	if err != nil {
+		return fmt.Errorf("read resends: %w", err)
+	}
+	pipe := s.redis.Pipeline()
+	exists := make([]*redis.IntCmd, len(records))
+	for i, r := range records {
+		if r != nil && r.state == StateResending && r.changed.Before(s.now().Add(-resendGrace)) {
+			exists[i] = pipe.Exists(ctx, tasks.TaskKey(r.body.Queue, r.queueID()))
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("look for resent tasks: %w", err)
+	}
+	var errs []error
+	for i, r := range records {
+		if exists[i] == nil || exists[i].Val() == 1 {
+			continue
+		}
+		// A worker notes the end of a task before the task leaves its queue. So
+		// if the entry, read again now, still waits, the task never ended.
+		queued, err := s.queueAgain(ctx, app, r.queueID(), report)
+		if err != nil {
+			errs = append(errs, err)
+		} else if queued {
+			report.Lost++
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// queueAgain queues a resend that its entry still waits for, and says whether
+// it did. queueID names the entry and the generation.
+func (s *Store) queueAgain(ctx context.Context, app, queueID string, report *SweepReport) (bool, error) {
+	id, generation := tasks.SplitQueueID(queueID)
+	r, err := s.load(ctx, app, id)
+	if err != nil {
+		return false, fmt.Errorf("resend %s again: %w", id, err)
+	}
+	if r == nil || !r.waitsFor(generation) {
+		return false, s.redis.ZRem(ctx, unconfirmedKey(app), queueID).Err()
+	}
+	t, err := r.task()
+	if err != nil {
+		return false, fmt.Errorf("resend %s again: %w", id, err)
+	}
+	// A worker that died between its two notes of a delivery left this one.
+	delivered, err := tasks.Delivered(ctx, s.redis, t)
+	if err != nil {
+		return false, err
+	}
+	if delivered {
+		t.Generation = generation
+		report.Repaired++
+		return false, s.Resolve(ctx, t, nil)
+	}
+	if err := s.queue(ctx, r, t); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// purge removes resolved and discarded entries that were kept for long enough.
+func (s *Store) purge(ctx context.Context, app string, report *SweepReport) error {
+	cutoff := strconv.FormatInt(s.now().Add(-s.keep).UnixMilli(), 10)
+	for skip := 0; ctx.Err() == nil; {
+		ids, err := s.redis.ZRangeByScore(ctx, endedKey(app), &redis.ZRangeBy{
+			Min: "-inf", Max: cutoff, Offset: int64(skip), Count: purgeBatch,
+		}).Result()
+		if err != nil {
+			return fmt.Errorf("list ended entries: %w", err)
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		purged, err := s.purgeBatch(ctx, app, ids)
+		if err != nil {
+			return fmt.Errorf("purge: %w", err)
+		}
+		report.Purged += purged
+		skip += len(ids) - purged // restored a moment ago, or damaged
+	}
+	return ctx.Err()
+}
+
+func (s *Store) purgeBatch(ctx context.Context, app string, ids []string) (int, error) {
+	pipe := s.redis.Pipeline()
+	heads := make([]*redis.StringCmd, len(ids))
+	for i, id := range ids {
+		heads[i] = pipe.GetRange(ctx, tasks.EntryKey(app, id), 0, headMax-1)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return 0, err
+	}
+	purged := 0
+	for i, id := range ids {
+		r := &record{app: app, id: id}
+		if r.readHead(heads[i].Val()) != nil || r.state != StateResolved && r.state != StateDiscarded {
+			continue
+		}
+		keys := []string{
+			tasks.EntryKey(app, id), appKey(app, r.state), causeSetKey(app, r.state, r.cause),
+			endedKey(app), tasks.ClaimKey(app, id),
+		}
+		done, err := purgeScript.Run(ctx, s.redis, keys, id, r.head()).Bool()
+		if err != nil {
+			return purged, err
+		}
+		if done {
+			purged++
+		}
+	}
+	return purged, nil
+}
+
+// dropCauses forgets the causes that have no entries left.
+func (s *Store) dropCauses(ctx context.Context, app string, _ *SweepReport) error {
+	ids, err := s.redis.SMembers(ctx, causesKey(app)).Result()
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	pipe := s.redis.Pipeline()
+	used := make([]*redis.IntCmd, len(ids))
+	for i, id := range ids {
+		used[i] = pipe.Exists(ctx, causeSets(app, id)...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("look for empty causes: %w", err)
+	}
+	for i, id := range ids {
+		if used[i].Val() > 0 {
+			continue
+		}
+		keys := append([]string{causesKey(app), causeKey(app, id)}, causeSets(app, id)...)
+		if err := dropScript.Run(ctx, s.redis, keys, id).Err(); err != nil {
+			return fmt.Errorf("drop cause %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// causeSets are the keys of a cause's entries, one for each state.
+func causeSets(app, cause string) []string {
+	var keys []string
+	for _, state := range States() {
+		keys = append(keys, causeSetKey(app, state, cause))
+	}
+	return keys
+}
