@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/tasks"
+)
+
+// A task's failed attempts are kept in its own asynq hash, in two fields that
+// asynq knows nothing of. They live and vanish with the task: a delivered task
+// leaves nothing behind, and there is nothing to clean up.
+const (
+	historyField = "emq_history" // JSON Lines of dlq.Attempt
+	countedField = "emq_counted" // how many of the attempts counted
+	historyMax   = 64 << 10      // bytes; beyond, the middle is dropped
+	bodyExcerpt  = 512           // bytes of an answer kept for each attempt
+)
+
+//go:embed lua/remember.lua
+var rememberSource string
+
+var rememberScript = redis.NewScript(rememberSource)
+
+// remember adds a failed attempt to the task's history. A history that can't
+// be written is no reason to stop: the attempt's log line has it too.
+func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) {
+	record := dlq.Attempt{
+		Generation: a.task.Generation, Number: a.number, At: a.started, LatencyMS: a.latency.Milliseconds(),
+		Status: a.verdict.Status, Transport: string(a.evidence.Transport), Class: a.verdict.Class, Rule: a.verdict.Rule,
+		Error: a.verdict.Error, Description: a.verdict.Description, Body: tasks.Printable(string(a.evidence.Body), bodyExcerpt),
+		Counted: counted, Worker: w.cfg.Name,
+	}
+	line, err := json.Marshal(record)
+	if err == nil {
+		one := 0
+		if counted {
+			one = 1
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistEvery*4)
+		defer cancel()
+		err = rememberScript.Run(ctx, w.redis, []string{tasks.TaskKey(a.queue, a.task.QueueID())},
+			string(line), one, historyMax).Err()
+	}
+	if err != nil {
+		w.log.Warn("could not keep an attempt's history", "task_id", a.task.ID, "app", a.task.App, "error", err)
+	}
+}
+
+// history reads the failed attempts of this generation, and how many counted.
+func (w *Worker) history(ctx context.Context, a *attempt) ([]dlq.Attempt, int, error) {
+	var fields struct {
+		History string `redis:"emq_history"`
+		Counted int    `redis:"emq_counted"`
+	}
+	key := tasks.TaskKey(a.queue, a.task.QueueID())
+	if err := w.redis.HMGet(ctx, key, historyField, countedField).Scan(&fields); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, 0, fmt.Errorf("read history of %s: %w", a.task.ID, err)
+	}
+	var list []dlq.Attempt
+	for line := range strings.Lines(fields.History) {
+		var one dlq.Attempt
+		if json.Unmarshal([]byte(line), &one) == nil {
+			list = append(list, one)
+		}
+	}
+	return list, fields.Counted, nil
+}
+
+// crashes is how often a worker died over this generation of the task: asynq
+// counts those on top of the attempts that emq counted.
+func (w *Worker) crashes(ctx context.Context, a *attempt) (int, error) {
+	_, counted, err := w.history(ctx, a)
+	return a.number - 1 - counted, err
+}

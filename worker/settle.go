@@ -1,0 +1,226 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/errclass"
+	"github.com/imqueue/emq/tasks"
+)
+
+const (
+	// crashLimit is how many workers a task may take down before it becomes a
+	// dead letter instead of being called again.
+	crashLimit = 3
+	// Waits of a task that goes back without having been called.
+	backHold     = 5 * time.Second
+	backRedis    = 2 * time.Second
+	backShutdown = 0
+	// crashDelay is the wait of a task whose worker died.
+	crashDelay = time.Second
+	// persistFor bounds the tries to write a task's end while Redis is away. It
+	// is shorter than asynq's lease, after which another worker takes the task.
+	persistFor   = 20 * time.Second
+	persistEvery = 500 * time.Millisecond
+)
+
+// An outcome is the error by which a task goes back to its queue.
+type outcome struct {
+	wait    time.Duration
+	counted bool // the attempt counts against the budget
+	text    string
+}
+
+func (o *outcome) Error() string { return o.text }
+
+// settle decides what becomes of the task: done, another attempt, a hold, or a
+// dead letter. Nothing else does.
+func (w *Worker) settle(ctx context.Context, a *attempt) error {
+	v := a.verdict
+	cutShort := a.evidence.Transport == errclass.TransportCanceled
+	unknown := v.OutcomeUnknown && !repeatable(a.task)
+
+	switch {
+	case v.Class == errclass.ClassSuccess:
+		return w.done(ctx, a)
+
+	case unknown && a.task.OnUnknown == tasks.Hold:
+		return w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(v))
+
+	case cutShort:
+		// This worker stops, or lost its lease: no fault of the call.
+		w.remember(ctx, a, false)
+		return w.back(a, backShutdown, "cut short")
+
+	case v.Class == errclass.ClassNeedsHuman && v.Scope == errclass.ScopeApp:
+		return w.hold(ctx, a)
+
+	case v.Class != errclass.ClassRetryable:
+		w.remember(ctx, a, true)
+		return w.bury(ctx, a, dlq.ReasonVerdict, v)
+	}
+
+	wait := v.Delay.Wait(a.number, rand.Float64)
+	counted := v.Delay.SpendsAttempt()
+	w.remember(ctx, a, counted)
+	if (counted && a.number >= a.task.MaxAttempts) || time.Now().Add(wait).After(a.task.Deadline()) {
+		return w.bury(ctx, a, dlq.ReasonExhausted, v)
+	}
+	w.line(a, endRetry, nextIn(wait))
+	return &outcome{wait: wait, counted: counted, text: v.Rule}
+}
+
+// done ends a task that succeeded. Both notes are written before asynq drops
+// the task, so that a crash in between repeats a note, not the call.
+func (w *Worker) done(ctx context.Context, a *attempt) error {
+	err := w.persist(ctx, func(ctx context.Context) error {
+		if err := tasks.MarkDelivered(ctx, w.redis, a.task, w.cfg.IDRetention); err != nil {
+			return err
+		}
+		if a.task.Generation == 0 {
+			return nil
+		}
+		history, _, err := w.history(ctx, a)
+		if err != nil {
+			return err
+		}
+		return w.store.Resolve(ctx, a.task, history)
+	})
+	if err != nil {
+		w.log.Error("delivered, but could not note it", "task_id", a.task.ID, "app", a.task.App, "error", err)
+	}
+	w.line(a, endDone)
+	return nil
+}
+
+// hold stops the app, because its fault would hit every call, and sends the
+// task back to its queue.
+func (w *Worker) hold(ctx context.Context, a *attempt) error {
+	v := a.verdict
+	w.remember(ctx, a, false)
+	hold := dlq.Hold{
+		App: a.task.App, Rule: v.Rule, Error: v.Error, Description: v.Description, Status: v.Status,
+		Why: v.Why, Advice: v.Advice, Since: time.Now(), Task: a.task.ID, By: w.cfg.Name,
+	}
+	created, err := w.store.SetHold(ctx, hold)
+	if err != nil {
+		w.log.Error("could not set a hold", "app", a.task.App, "error", err)
+		return w.back(a, backRedis, v.Rule)
+	}
+	w.holds.set(hold)
+	if created {
+		w.log.Error("app is held: a person must act", "app", a.task.App, "rule", v.Rule, "status", v.Status,
+			"why", v.Why.En, "advice", v.Advice.En, "clear", "emq hold clear "+a.task.App)
+	}
+	w.line(a, endHold, nextIn(backHold))
+	return &outcome{wait: backHold, text: v.Rule}
+}
+
+// back sends a task back to its queue without counting an attempt.
+func (w *Worker) back(a *attempt, wait time.Duration, text string) error {
+	w.log.Debug("task goes back", "task_id", a.task.ID, "app", a.task.App, "reason", text, "wait_ms", wait.Milliseconds())
+	return &outcome{wait: wait, text: text}
+}
+
+// bury writes the dead letter and then ends the task. A crash between the two
+// is met by admit, which finds the dead letter.
+func (w *Worker) bury(ctx context.Context, a *attempt, reason dlq.Reason, v errclass.Verdict) error {
+	a.verdict = v
+	err := w.persist(ctx, func(ctx context.Context) error {
+		history, _, err := w.history(ctx, a)
+		if err != nil {
+			return err
+		}
+		return w.store.Put(ctx, dlq.Death{
+			Task: a.task, Raw: a.raw, Queue: a.queue, Reason: reason, Verdict: v, Attempts: history, At: time.Now(),
+		})
+	})
+	if err != nil {
+		w.log.Error("could not write a dead letter", "task_id", a.task.ID, "app", a.task.App, "error", err)
+		return w.back(a, backRedis, "dead letter not written")
+	}
+	w.line(a, endDead, slog.String("reason", string(reason)), slog.String("why", v.Why.En))
+	return asynq.RevokeTask
+}
+
+// exhaust buries a task whose age limit ran out before this attempt, with the
+// verdict of the last attempt if there was one.
+func (w *Worker) exhaust(ctx context.Context, a *attempt) error {
+	v := verdictTooOld(a.task)
+	history, _, err := w.history(ctx, a)
+	if err != nil {
+		return w.back(a, backRedis, "can't look up the task's history: "+err.Error())
+	}
+	if n := len(history); n > 0 {
+		last := history[n-1]
+		v.Rule, v.Status, v.Error, v.Description = last.Rule, last.Status, last.Error, last.Description
+	}
+	return w.bury(ctx, a, dlq.ReasonExhausted, v)
+}
+
+// buryUndecodable keeps what this version can't read.
+func (w *Worker) buryUndecodable(ctx context.Context, a *attempt, queueID string, cause error) error {
+	app, _, _, ok := tasks.ParseQueueName(a.queue)
+	if !ok {
+		return w.back(a, backRedis, "queue is not emq's")
+	}
+	a.task.App = app
+	if a.task.ID == "" {
+		a.task.ID, a.task.Generation = tasks.SplitQueueID(queueID)
+	}
+	return w.bury(ctx, a, dlq.ReasonUndecodable, verdictUndecodable(cause))
+}
+
+// persist repeats a write until it succeeds, the lease is lost or its time is up.
+func (w *Worker) persist(ctx context.Context, write func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistFor)
+	defer cancel()
+	for {
+		err := write(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("gave up after %v: %w", persistFor, err)
+		case <-time.After(persistEvery):
+		}
+	}
+}
+
+// repeatable says whether making the call twice does no harm.
+func repeatable(t tasks.Task) bool {
+	info, ok := t.Kind().Info()
+	return ok && info.Repeatable
+}
+
+// isFailure tells asynq whether an attempt counts. A lost lease means that a
+// worker died; it counts, so that a task that kills its workers comes to an end.
+func isFailure(err error) bool {
+	var o *outcome
+	if errors.As(err, &o) {
+		return o.counted
+	}
+	return true
+}
+
+// retryDelay tells asynq how long a task waits. asynq cuts times to the second,
+// so waits are rounded up; a wait of zero stays.
+func retryDelay(retried int, err error, _ *asynq.Task) time.Duration {
+	var o *outcome
+	switch {
+	case !errors.As(err, &o):
+		return crashDelay
+	case o.wait <= 0:
+		return 0
+	default:
+		return o.wait + time.Second - time.Nanosecond
+	}
+}
