@@ -1,0 +1,54 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/tasks"
+)
+
+func (s *Server) listDeadLetters(r *http.Request) (any, error) {
+	q := newQuery(r, append(filterNames(), "limit", "cursor")...)
+	filter := q.filter()
+	limit := q.number("limit", 1, dlq.PageMax, dlq.PageDefault)
+	cursor := q.text("cursor")
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	entries, next, err := s.store.List(r.Context(), filter, cursor, limit)
+	if err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		entries[i] = entries[i].Redacted()
+	}
+	return listOf(entries, next), nil
+}
+
+func (s *Server) getDeadLetter(r *http.Request) (any, error) {
+	if err := newQuery(r).err(); err != nil {
+		return nil, err
+	}
+	app, id := r.PathValue("app"), r.PathValue("id")
+	if err := tasks.CheckApp(app); err != nil {
+		return nil, err
+	}
+	entry, err := s.store.Get(r.Context(), app, id)
+	if err != nil {
+		return nil, err
+	}
+	return entry.Redacted(), nil
+}
+
+func (s *Server) listCauses(r *http.Request) (any, error) {
+	q := newQuery(r, filterNames()...)
+	filter := q.filter()
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	causes, err := s.store.Causes(r.Context(), filter)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(causes, ""), nil
+}
