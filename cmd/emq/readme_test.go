@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/imqueue/emq/errclass"
+	"github.com/imqueue/emq/tasks"
+)
+
+var update = flag.Bool("update", false, "write the tables of the READMEs instead of checking them")
+
+// rulesTable is the table of rules in Markdown.
+func rulesTable(lang, summary, heads string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n%s\n|---|---|---|---|---|\n", summary, heads)
+	cell := strings.NewReplacer("|", "\\|", "<", "&lt;")
+	for _, r := range errclass.Default().Rules() {
+		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s |\n", r.ID, r.Class, r.Scope, cell.Replace(r.Why.In(lang)), cell.Replace(r.Advice.In(lang)))
+	}
+	b.WriteString("\n</details>\n")
+	return b.String()
+}
+
+// between finds what stands between the markers of a section, and replaces it.
+func between(t *testing.T, doc, section, want string) (got, replaced string) {
+	t.Helper()
+	begin := regexp.MustCompile(`<!-- ` + section + `: [^\n]*-->\n`).FindStringIndex(doc)
+	end := strings.Index(doc, "<!-- /"+section+" -->")
+	if begin == nil || end < begin[1] {
+		t.Fatalf("no section %q", section)
+	}
+	return doc[begin[1]:end], doc[:begin[1]] + want + doc[end:]
+}
+
+func TestREADMETablesFollowTheCode(t *testing.T) {
+	english := rulesTable("en", "All rules, in the order in which they are tried", "| rule | class | scope | what it means | what to do |")
+	chinese := rulesTable("zh", "全部规则，按匹配顺序", "| 规则 | 分类 | 范围 | 含义 | 处理建议 |")
+	for _, c := range []struct{ file, section, want string }{
+		{"README.md", "settings", settingsTable()},
+		{"README.md", "rules", english},
+		{"README.zh-CN.md", "rules", chinese},
+	} {
+		path := filepath.Join("..", "..", c.file)
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, replaced := between(t, string(raw), c.section, c.want)
+		if *update {
+			if err := os.WriteFile(path, []byte(replaced), 0o644); err != nil { //nolint:gosec // a public document
+				t.Fatal(err)
+			}
+		} else if got != c.want {
+			t.Errorf("%s: the table of %s does not follow the code; run: go test ./cmd/emq -run README -update", c.file, c.section)
+		}
+	}
+}
+
+// codeBlocks returns the fenced blocks of README.md in one language.
+func codeBlocks(t *testing.T, lang string) []string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, m := range regexp.MustCompile("(?s)```"+lang+"\n(.*?)```").FindAllStringSubmatch(string(raw), -1) {
+		blocks = append(blocks, m[1])
+	}
+	if len(blocks) == 0 {
+		t.Fatalf("README.md has no %s block", lang)
+	}
+	return blocks
+}
+
+// TestREADMEProgramCompiles builds the program of the README as app code would.
+func TestREADMEProgramCompiles(t *testing.T) {
+	t.Parallel()
+	for i, program := range codeBlocks(t, "go") {
+		source := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// The file appears inside the module without being written there.
+		dir, err := filepath.Abs(fmt.Sprintf("readme%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(dir, "main.go"): source}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "overlay.json")
+		if err := os.WriteFile(file, overlay, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("go", "build", "-overlay", file, "-o", os.DevNull, dir).CombinedOutput()
+		if err != nil {
+			t.Errorf("block %d: %v\n%s", i, err, out)
+		}
+	}
+}
+
+func TestREADMEEnvelopesAreAccepted(t *testing.T) {
+	t.Parallel()
+	for _, block := range codeBlocks(t, "json") {
+		for line := range strings.Lines(block) {
+			task, err := tasks.ParseEnvelope([]byte(line))
+			if err == nil {
+				err = task.Validate()
+			}
+			if err != nil {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+	}
+}
+
+// TestREADMECommandsExist checks the verbs and flags of the commands shown.
+func TestREADMECommandsExist(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"README.md", "README.zh-CN.md"} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		shown := regexp.MustCompile("`emq ([a-z][^`\n]*)`").FindAllStringSubmatch(string(raw), -1)
+		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(raw), -1) {
+			shown = append(shown, regexp.MustCompile("(?m)^emq ([a-z].*)$").FindAllStringSubmatch(block[1], -1)...)
+		}
+		for _, m := range shown {
+			began := false
+			root := newRoot(&env{}, &began)
+			words := strings.Fields(m[1])
+			cmd, rest, err := root.Find(words)
+			if err != nil || cmd == root {
+				t.Errorf("%s: emq %s: no such command (%v)", name, m[1], err)
+				continue
+			}
+			found++
+			for _, word := range rest {
+				flag, _, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
+				if strings.HasPrefix(word, "--") && cmd.Flags().Lookup(flag) == nil && cmd.InheritedFlags().Lookup(flag) == nil {
+					t.Errorf("%s: emq %s: no flag --%s", name, m[1], flag)
+				}
+			}
+		}
+		if found < 5 {
+			t.Errorf("%s: only %d commands found", name, found)
+		}
+	}
+}
