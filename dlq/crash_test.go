@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"testing"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -93,4 +94,35 @@ func (w *world) crash(step int, do func(*Store) error) (crashed bool, err error)
 	rdb.AddHook(c)
 	err = do(store)
 	return c.crashed, err
+}
+
+// interruption lets something happen between two round trips of a reader:
+// before its first pipeline that begins with a command.
+type interruption struct {
+	before string
+	once   sync.Once
+	do     func()
+}
+
+func (i *interruption) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (i *interruption) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (i *interruption) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == i.before {
+			i.once.Do(i.do)
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// interrupted is a store of a process that do gets ahead of.
+func (w *world) interrupted(before string, do func()) *Store {
+	w.t.Helper()
+	rdb := w.dial()
+	w.t.(testing.TB).Cleanup(func() { _ = rdb.Close() })
+	rdb.AddHook(&interruption{before: before, do: do})
+	_, store := w.open(rdb)
+	return store
 }

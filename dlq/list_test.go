@@ -173,6 +173,40 @@ func testMovingPages(t *testing.T, w *world) {
 	}
 }
 
+// testListRace: what changes while a page is read is as if it had done so before.
+func testListRace(t *testing.T, w *world) {
+	ids := func(s *Store, f Filter) string {
+		t.Helper()
+		page, next, err := s.List(w.ctx, f, "", 2)
+		w.ok(err)
+		var list []string
+		for _, e := range page {
+			list = append(list, e.ID)
+		}
+		return strings.Join(list, " ") + " " + next
+	}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		w.die(id, forbidden)
+		w.clock.add(time.Second)
+	}
+	w.ok(w.store.Resend(w.ctx, testApp, "c", Actor{}))
+	again := message(testApp, "c")
+	again.Generation = 1
+	got := ids(w.interrupted("get", func() { w.ok(w.store.Put(w.ctx, w.death(again, banned))) }), Filter{Error: forbidden.Error})
+	if !strings.HasPrefix(got, "d b ") {
+		t.Errorf("one died again: %q", got)
+	}
+	got = ids(w.interrupted("get", func() { w.ok(w.store.Discard(w.ctx, testApp, "d", Actor{})) }), Filter{State: StateDead})
+	if !strings.HasPrefix(got, "c b ") {
+		t.Errorf("one was discarded: %q", got)
+	}
+	w.clock.add(KeepDefault)
+	got = ids(w.interrupted("get", func() { w.sweep() }), Filter{})
+	if !strings.HasPrefix(got, "c b ") {
+		t.Errorf("one was purged: %q", got)
+	}
+}
+
 func testFilters(t *testing.T, w *world) {
 	put := func(app, id string, v errclass.Verdict, p tasks.Payload) {
 		task := message(app, id)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/tasks/redisserver/redistest"
 )
@@ -289,6 +291,29 @@ func testVanished(t *testing.T, w *world) {
 		t.Errorf("again: %+v", report)
 	}
 	w.checkIndex()
+}
+
+// testVanishedRace: the task was gone because it had just ended.
+func testVanishedRace(t *testing.T, w *world) {
+	w.die("a", forbidden)
+	w.ok(w.store.Resend(w.ctx, testApp, "a", Actor{}))
+	w.clock.add(resendGrace + time.Second)
+	task := w.take("a~1")
+	sweeper := w.interrupted("exists", func() { w.ok(w.store.Resolve(w.ctx, task, nil)) })
+	report := SweepReport{}
+	w.ok(sweeper.findVanished(w.ctx, testApp, &report))
+	if got := w.queued(); len(got) != 0 || report != (SweepReport{}) {
+		t.Errorf("queued %v, report %+v", got, report)
+	}
+
+	// A mark that is left of a resend that ended is only taken away.
+	w.ok(w.rdb.ZAdd(w.ctx, unconfirmedKey(testApp), redis.Z{Score: 1, Member: "a~1"}, redis.Z{Score: 2, Member: "none~4"}).Err())
+	if report := w.sweep(); report != (SweepReport{}) || len(w.queued()) != 0 {
+		t.Errorf("queued %v, report %+v", w.queued(), report)
+	}
+	if n := w.rdb.Exists(w.ctx, unconfirmedKey(testApp)).Val(); n != 0 {
+		t.Error("the marks are still there")
+	}
 }
 
 // testDeliveredUnresolved: a worker died between its two notes of a delivery.

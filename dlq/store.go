@@ -106,7 +106,7 @@ func (s *Store) Put(ctx context.Context, d Death) error {
 			}
 			r = &record{app: d.Task.App, id: d.Task.ID, generation: d.Task.Generation, raw: d.Raw}
 			r.enter(StateDead, d.At, action, note)
-		case d.Task.Generation > 0 && old.waitsFor(d.Task.Generation):
+		case old.waitsFor(d.Task.Generation):
 			r = old.next(StateDead, d.At, ActionDeadAgain, note)
 		default:
 			return nil, nil
@@ -146,7 +146,8 @@ func (s *Store) complete(d Death) Death {
 	return d
 }
 
-// waitsFor says whether the entry waits for the end of this generation.
+// waitsFor says whether the entry waits for the end of this generation, which is
+// never the first one.
 func (r *record) waitsFor(generation int) bool {
 	return r.state == StateResending && r.generation == generation
 }
@@ -185,7 +186,7 @@ func (s *Store) Admit(ctx context.Context, t tasks.Task) (bool, error) {
 	if err := r.readHead(head); err != nil {
 		return false, fmt.Errorf("admit %s: %w", t.ID, err)
 	}
-	return t.Generation > 0 && r.waitsFor(t.Generation), nil
+	return r.waitsFor(t.Generation), nil
 }
 
 // Get reads one entry. Its error wraps ErrNotFound when there is none.

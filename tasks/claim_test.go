@@ -266,6 +266,73 @@ func TestTakeOverThatComesSecond(t *testing.T) {
 	}
 }
 
+// beforeHGet is a go-redis hook that changes the world before a pipeline of HGET.
+type beforeHGet struct{ change func() }
+
+func (beforeHGet) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (beforeHGet) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (b beforeHGet) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "hget" {
+			b.change()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// TestTakeOverOfATaskThatEnds goes one step further: the owner's task was in
+// the way, and is done when the other looks whose it was.
+func TestTakeOverOfATaskThatEnds(t *testing.T) {
+	t.Parallel()
+	m, plain := redistest.Mini(t)
+	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	t.Cleanup(func() { _ = rdb.Close() })
+	const queue = "default:messages:default"
+	ended := false
+	rdb.AddHook(beforeHGet{func() {
+		if err := asynq.NewInspectorFromRedisClient(plain).DeleteTask(queue, "a"); err != nil {
+			t.Error(err)
+		}
+		ended = true
+	}})
+	plain.Set(t.Context(), ClaimKey("default", "a"), "NONCE "+queue, time.Hour)
+	c := newClient(t, &overtaken{UniversalClient: rdb, before: "before get", change: func() {
+		if _, err := newClient(t, plain).Enqueue(context.Background(), text("theirs"), ID("a")); err != nil {
+			t.Error(err)
+		}
+	}})
+	if _, err := c.Enqueue(t.Context(), text("mine"), ID("a")); !errors.Is(err, ErrDuplicate) || !ended {
+		t.Errorf("error %v (ended: %v), want ErrDuplicate: what was done is not this call's", err, ended)
+	}
+}
+
+// TestClaimScript holds the contract in the script's header.
+func TestClaimScript(t *testing.T) {
+	t.Parallel()
+	forEachRedis(t, func(t *testing.T, rdb redis.UniversalClient) {
+		keys := []string{ClaimKey("default", "a"), EntryKey("default", "a")}
+		claim := func(value string) string {
+			t.Helper()
+			answer, err := claimScript.Run(t.Context(), rdb, keys, value, time.Hour.Milliseconds()).Text()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return answer
+		}
+		equal(t, "new", claim("mine q"), "")
+		rdb.Persist(t.Context(), keys[0])
+		equal(t, "mine again", claim("mine q"), "")
+		if ttl := rdb.PTTL(t.Context(), keys[0]).Val(); ttl <= 0 || ttl > time.Hour {
+			t.Errorf("kept for %v, want an hour", ttl)
+		}
+		equal(t, "another's", claim("other q"), "mine q")
+		rdb.HSet(t.Context(), keys[1], "state", "dead")
+		equal(t, "dead", claim("mine q"), "dead")
+		equal(t, "claim in Redis", rdb.Get(t.Context(), keys[0]).Val(), "mine q")
+	})
+}
+
 func TestMarkDelivered(t *testing.T) {
 	t.Parallel()
 	m, rdb := redistest.Mini(t)

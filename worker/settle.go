@@ -213,7 +213,7 @@ func isFailure(err error) bool {
 
 // retryDelay tells asynq how long a task waits. asynq cuts times to the second,
 // so waits are rounded up; a wait of zero stays.
-func retryDelay(retried int, err error, _ *asynq.Task) time.Duration {
+func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
 	var o *outcome
 	switch {
 	case !errors.As(err, &o):

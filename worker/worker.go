@@ -190,7 +190,7 @@ func (w *Worker) every(ctx context.Context, interval time.Duration, what string,
 	defer tick.Stop()
 	for {
 		if err := do(ctx); err != nil && ctx.Err() == nil {
-			w.log.Warn("could not "+what, "error", err)
+			w.log.Warn("background work failed", "what", what, "error", err)
 		}
 		select {
 		case <-ctx.Done():

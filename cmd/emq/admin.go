@@ -21,7 +21,7 @@ It changes nothing. It knows no users, so it listens on this machine alone.`,
   emq admin --listen 127.0.0.1:9000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := e.backend(cmd)
+			b, err := e.open(cmd)
 			if err != nil {
 				return err
 			}

@@ -231,10 +231,10 @@ func newDLQCausesCmd(e *env) *cobra.Command {
 			if err != nil {
 				return asUsage(err)
 			}
-			l := e.newList(asJSON, "cause", "count", "app", "kind", "class", "reason", "error", "description", "last_seen", "sample", "advice")
+			l := e.newList(asJSON, "cause", "count", "app", "kind", "class", "reason", "error", "last_seen", "sample", "description:", "advice:")
 			for _, c := range causes {
-				l.row(c, c.ID, countOf(c, filter.State), c.App, c.Kind, c.Class, c.Reason, c.Error, c.Description,
-					c.LastSeen, c.Sample, c.Advice.In(b.cfg.Lang))
+				l.row(c, c.ID, countOf(c, filter.State), c.App, c.Kind, c.Class, c.Reason, c.Error,
+					c.LastSeen, c.Sample, c.Description, c.Advice.In(b.cfg.Lang))
 			}
 			return e.endList(l, "causes match")
 		},

@@ -170,7 +170,7 @@ func (r *changeRun) byFilter(ctx context.Context, f *changeFlags, filter dlq.Fil
 		}
 	}
 	r.applyAll(ctx, targets)
-	return r.result()
+	return errors.Join(r.result(), ctx.Err())
 }
 
 // dryRun prints what would be done.

@@ -71,8 +71,24 @@ type backend struct {
 	store  *dlq.Store
 }
 
-// backend connects to Redis. The connection lasts until e is closed.
+// backend connects to Redis and makes sure that it answers. The connection
+// lasts until e is closed.
 func (e *env) backend(cmd *cobra.Command) (*backend, error) {
+	b, err := e.open(cmd)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), reachTimeout)
+	defer cancel()
+	if err := b.redis.Ping(ctx).Err(); err != nil {
+		return nil, fmt.Errorf("reach Redis at %s: %w", redactURL(b.cfg.RedisURL), err)
+	}
+	return b, nil
+}
+
+// open makes what a command works with, without connecting yet: for a server,
+// which starts and says so while Redis is away.
+func (e *env) open(cmd *cobra.Command) (*backend, error) {
 	cfg, err := e.config(cmd)
 	if err != nil {
 		return nil, err
@@ -82,11 +98,6 @@ func (e *env) backend(cmd *cobra.Command) (*backend, error) {
 		return nil, &usageError{err}
 	}
 	e.closers = append(e.closers, b.redis.Close)
-	ctx, cancel := context.WithTimeout(cmd.Context(), reachTimeout)
-	defer cancel()
-	if err := b.redis.Ping(ctx).Err(); err != nil {
-		return nil, fmt.Errorf("reach Redis at %s: %w", redactURL(cfg.RedisURL), err)
-	}
 	if b.client, err = tasks.NewClient(tasks.ClientConfig{Redis: b.redis, App: cfg.appOrDefault()}); err != nil {
 		return nil, err
 	}

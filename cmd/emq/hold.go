@@ -51,7 +51,7 @@ func newHoldListCmd(e *env) *cobra.Command {
 			if err != nil {
 				return asUsage(err)
 			}
-			l := e.newList(asJSON, "hold", "since", "rule", "status", "error", "task", "by", "why", "advice")
+			l := e.newList(asJSON, "hold", "since", "rule", "status", "error", "task", "by", "why:", "advice:")
 			for _, h := range holds {
 				l.row(h, holdTarget(h.App, h.Family), h.Since, h.Rule, number(h.Status), h.Error, h.Task, h.By,
 					h.Why.In(b.cfg.Lang), h.Advice.In(b.cfg.Lang))

@@ -6,9 +6,9 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/rivo/uniseg"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
@@ -20,67 +20,109 @@ const cellBytes = 400
 
 // A list prints rows: as an aligned table with relative times for a person, as
 // tab-separated lines under a header, with RFC 3339 times, for a pipe, or as
-// JSON Lines.
+// JSON Lines. A column whose name ends in ":" holds sentences: a person gets
+// them in lines of their own below the row.
 type list struct {
 	to      io.Writer
-	aligned *tabwriter.Writer // nil for a pipe
-	json    *json.Encoder     // nil unless asked for
+	person  bool
+	json    *json.Encoder // nil unless asked for
 	now     time.Time
+	columns []string
+	table   [][]string // for a person, who waits for the last row to see any
 	rows    int
 	err     error // the first failure to write
 }
 
 // newList begins a list with these columns.
 func (e *env) newList(asJSON bool, columns ...string) *list {
-	l := &list{to: e.out, now: e.now()}
+	l := &list{to: e.out, now: e.now(), columns: columns}
 	switch {
 	case asJSON:
 		l.json = newJSONEncoder(e.out)
 	case e.outTTY:
-		l.aligned = tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-		l.to = l.aligned
-		l.heading(strings.ToUpper(strings.ReplaceAll(strings.Join(columns, "\t"), "_", " ")))
+		l.person = true
 	default:
-		l.heading(strings.Join(columns, "\t"))
+		l.print("%s\n", strings.ReplaceAll(strings.Join(columns, "\t"), ":", ""))
 	}
 	return l
 }
 
-func (l *list) heading(text string) { _, l.err = fmt.Fprintln(l.to, text) }
+func (l *list) print(format string, args ...any) {
+	if l.err == nil {
+		_, l.err = fmt.Fprintf(l.to, format, args...)
+	}
+}
 
 // row prints one row: value as JSON, or the cells, one for each column.
 func (l *list) row(value any, cells ...any) {
 	l.rows++
-	if l.err != nil {
-		return
-	}
 	if l.json != nil {
-		l.err = l.json.Encode(value)
+		if l.err == nil {
+			l.err = l.json.Encode(value)
+		}
 		return
 	}
 	texts := make([]string, len(cells))
 	for i, cell := range cells {
 		texts[i] = l.text(cell)
 	}
-	_, l.err = fmt.Fprintln(l.to, strings.Join(texts, "\t"))
+	if l.person {
+		l.table = append(l.table, texts)
+		return
+	}
+	l.print("%s\n", strings.Join(texts, "\t"))
+}
+
+// end writes what is left and returns the first failure.
+func (l *list) end() error {
+	if l.person {
+		l.align()
+	}
+	return l.err
+}
+
+// align prints the table for a person.
+func (l *list) align() {
+	heads := make([]string, len(l.columns))
+	for i, name := range l.columns {
+		heads[i] = strings.ToUpper(strings.ReplaceAll(name, "_", " "))
+	}
+	widths := make([]int, len(heads))
+	rows := append([][]string{heads}, l.table...)
+	for _, row := range rows {
+		for i, text := range row {
+			widths[i] = max(widths[i], uniseg.StringWidth(text))
+		}
+	}
+	for n, row := range rows {
+		var line, below strings.Builder
+		for i, text := range row {
+			switch name, sentence := strings.CutSuffix(l.columns[i], ":"); {
+			case !sentence:
+				line.WriteString(text + strings.Repeat(" ", widths[i]-uniseg.StringWidth(text)+2))
+			case n > 0 && text != "-":
+				below.WriteString("    " + name + ": " + text + "\n")
+			}
+		}
+		l.print("%s\n%s", strings.TrimRight(line.String(), " "), below.String())
+	}
 }
 
 // text is a cell on one line. What a server sent may hold anything, so control
 // characters never reach the terminal.
 func (l *list) text(cell any) string {
-	person := l.aligned != nil
 	var s string
 	switch v := cell.(type) {
 	case time.Time:
 		switch {
 		case v.IsZero():
-		case person:
+		case l.person:
 			s = relative(l.now, v)
 		default:
 			s = v.UTC().Format(time.RFC3339)
 		}
 	case time.Duration:
-		if s = v.Round(time.Millisecond).String(); person {
+		if s = v.Round(time.Millisecond).String(); l.person {
 			s = brief(v)
 		}
 	case int:
@@ -90,18 +132,10 @@ func (l *list) text(cell any) string {
 	default:
 		s = oneLine(fmt.Sprint(v), cellBytes)
 	}
-	if s == "" && person {
+	if s == "" && l.person {
 		return "-"
 	}
 	return s
-}
-
-// end writes what is left and returns the first failure.
-func (l *list) end() error {
-	if l.aligned != nil && l.err == nil {
-		l.err = l.aligned.Flush()
-	}
-	return l.err
 }
 
 // endList ends l; what says what a person misses in an empty one.

@@ -36,7 +36,7 @@ const (
 // commands there are:
 //
 //	exits CODE PROGRAM ARGS...             the program ends with this exit code
-//	eventually [-stdout RE] PROGRAM ARGS...  the program is run until it succeeds (and prints RE)
+//	[!] eventually [-stdout RE] PROGRAM ARGS...  the program is run until it succeeds and prints RE (or does not)
 //	freeport NAME...                       sets the variables to ports that nobody uses
 //	deadletters N                          puts the dead letters d0 to d<N-1> into the store
 //
@@ -89,12 +89,12 @@ func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		args = args[2:]
 	}
-	if neg || len(args) == 0 {
-		ts.Fatalf("usage: eventually [-stdout RE] PROGRAM ARGS...")
+	if len(args) == 0 {
+		ts.Fatalf("usage: [!] eventually [-stdout RE] PROGRAM ARGS...")
 	}
 	for end := time.Now().Add(eventuallyMax); ; time.Sleep(20 * time.Millisecond) {
 		err := ts.Exec(args[0], args[1:]...)
-		if err == nil && want.MatchString(ts.ReadFile("stdout")) {
+		if (err == nil && want.MatchString(ts.ReadFile("stdout"))) != neg {
 			return
 		}
 		if time.Now().After(end) {
