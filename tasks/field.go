@@ -205,7 +205,7 @@ func jsonFieldError(err error) error {
 		if unquoted, uerr := strconv.Unquote(name); uerr == nil {
 			name = unquoted
 		}
-		return fieldErr("unknown field", name, "not a field of this kind (check the spelling)")
+		return &FieldError{Field: shorten(Printable(name, 80), 40), Bound: "no such field here (check the spelling)"}
 	}
 	return &FieldError{Field: "json", Bound: err.Error()}
 }

@@ -89,7 +89,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"an array":           {"[1]", "must be a JSON object"},
 		"no version":         {`{"id":"a"}`, "v: 0: 1 to 1"},
 		"negative version":   {with(`"v":1`, `"v":-1`), "v: -1: 1 to 1"},
-		"unknown field":      {with(`"v":1`, `"v":1,"x":2`), `unknown field: "x"`},
+		"unknown field":      {with(`"v":1`, `"v":1,"x":2`), "x: no such field"},
 		"something after":    {minimalWire + "{}", "after top-level value"},
 		"bad ID":             {with(`"id":"a"`, `"id":"a~1"`), `id: "a~1"`},
 		"no ID":              {with(`"id":"a"`, `"id":""`), `id: ""`},

@@ -55,6 +55,28 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestListSentences: a person reads long texts below their row, and columns
+// stay aligned beside characters that are two cells wide.
+func TestListSentences(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		tty  bool
+		want string
+	}{
+		{true, "NAME  COUNT\n中文  1\n    why: it is late\nab    22\n"},
+		{false, "name\twhy\tcount\n中文\tit is late\t1\nab\t\t22\n"},
+	} {
+		e := newTestEnv(t, "")
+		e.outTTY = test.tty
+		l := e.newList(false, "name", "why:", "count")
+		l.row(nil, "中文", "it is late", 1)
+		l.row(nil, "ab", "", 22)
+		if err := l.end(); err != nil || e.stdout.String() != test.want {
+			t.Errorf("terminal %v: %q, %v; want %q", test.tty, e.stdout, err, test.want)
+		}
+	}
+}
+
 func TestEmptyList(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
