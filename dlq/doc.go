@@ -11,6 +11,9 @@
 //	                   ▼  │                                                           │
 //	                 discarded ──────────────────────────────────────────────────────┘
 //
+// A person who finds out that the call was executed after all makes a dead
+// letter resolved with [Store.Settle], and mends one with [Store.Edit].
+//
 // Nothing expires while it is dead or resending. Every change of state is one
 // script that compares the entry with what its author read, so of any number of
 // operators and workers exactly one makes it.

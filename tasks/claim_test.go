@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -196,12 +197,14 @@ func TestAbandonedClaimIsTakenOver(t *testing.T) {
 // overtaken is a Redis client on which, at a chosen moment, the world changes.
 type overtaken struct {
 	redis.UniversalClient
-	before string // command
+	moment string
 	change func()
+	asked  int
 }
 
 func (o *overtaken) Exists(ctx context.Context, keys ...string) *redis.IntCmd {
-	defer o.happens("after exists")
+	o.asked++
+	defer o.happens(fmt.Sprintf("after exists %d", o.asked))
 	return o.UniversalClient.Exists(ctx, keys...)
 }
 
@@ -211,7 +214,7 @@ func (o *overtaken) Get(ctx context.Context, key string) *redis.StringCmd {
 }
 
 func (o *overtaken) happens(moment string) {
-	if change := o.change; change != nil && moment == o.before {
+	if change := o.change; change != nil && moment == o.moment {
 		o.change = nil
 		change()
 	}
@@ -235,7 +238,7 @@ func TestTakeOverSeesAnEndInBetween(t *testing.T) {
 			t.Parallel()
 			_, rdb := redistest.Mini(t)
 			rdb.Set(t.Context(), ClaimKey("default", "a"), "NONCE "+queue, time.Hour)
-			c := newClient(t, &overtaken{UniversalClient: rdb, before: "after exists", change: func() { end(rdb) }})
+			c := newClient(t, &overtaken{UniversalClient: rdb, moment: "after exists 1", change: func() { end(rdb) }})
 			if _, err := c.Enqueue(t.Context(), text("x"), ID("a")); !errors.Is(err, ErrDuplicate) {
 				t.Errorf("error %v, want ErrDuplicate", err)
 			}
@@ -246,6 +249,23 @@ func TestTakeOverSeesAnEndInBetween(t *testing.T) {
 	}
 }
 
+// TestNoTakeOverOfATaskThatLived has the task live when it is asked for, and
+// end right after the last question.
+func TestNoTakeOverOfATaskThatLived(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	if _, err := newClient(t, rdb).Enqueue(t.Context(), text("x"), ID("a")); err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, &overtaken{UniversalClient: rdb, moment: "after exists 2", change: func() {
+		rdb.Set(context.Background(), ClaimKey("default", "a"), claimDone, time.Hour)
+		rdb.Del(context.Background(), TaskKey("default:messages:default", "a"))
+	}})
+	if _, err := c.Enqueue(t.Context(), text("x"), ID("a")); !errors.Is(err, ErrDuplicate) {
+		t.Errorf("error %v, want ErrDuplicate", err)
+	}
+}
+
 // TestTakeOverThatComesSecond has the claim's owner queue the task while
 // another takes over: one of them wins.
 func TestTakeOverThatComesSecond(t *testing.T) {
@@ -253,7 +273,7 @@ func TestTakeOverThatComesSecond(t *testing.T) {
 	_, rdb := redistest.Mini(t)
 	owner := newClient(t, rdb)
 	rdb.Set(t.Context(), ClaimKey("default", "a"), "NONCE default:messages:low", time.Hour)
-	c := newClient(t, &overtaken{UniversalClient: rdb, before: "before get", change: func() {
+	c := newClient(t, &overtaken{UniversalClient: rdb, moment: "before get", change: func() {
 		if _, err := owner.Enqueue(context.Background(), text("theirs"), ID("a")); err != nil {
 			t.Error(err)
 		}
@@ -297,7 +317,7 @@ func TestTakeOverOfATaskThatEnds(t *testing.T) {
 		ended = true
 	}})
 	plain.Set(t.Context(), ClaimKey("default", "a"), "NONCE "+queue, time.Hour)
-	c := newClient(t, &overtaken{UniversalClient: rdb, before: "before get", change: func() {
+	c := newClient(t, &overtaken{UniversalClient: rdb, moment: "before get", change: func() {
 		if _, err := newClient(t, plain).Enqueue(context.Background(), text("theirs"), ID("a")); err != nil {
 			t.Error(err)
 		}

@@ -468,7 +468,12 @@ func TestEnqueueWithoutRedisReturnsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = l.Close() }()
-		check(t, client(t, l.Addr().String()), context.Background())
+		c := client(t, l.Addr().String())
+		check(t, c, context.Background())
+		// The client's own bound ends it, not go-redis'.
+		if _, err := c.Enqueue(context.Background(), text("x")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want DeadlineExceeded", err)
+		}
 	})
 	t.Run("refuses writes", func(t *testing.T) {
 		t.Parallel()

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,6 +40,9 @@ func (a App) LogValue() slog.Value {
 
 // String keeps credentials out of formatted output.
 func (a App) String() string { return a.Alias + " (" + a.Key + " at " + a.URL + ")" }
+
+// MarshalJSON keeps credentials out of JSON, such as a log's about a list of apps.
+func (a App) MarshalJSON() ([]byte, error) { return json.Marshal(a.String()) }
 
 // GoString keeps credentials out of %#v.
 func (a App) GoString() string { return a.String() }

@@ -52,6 +52,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 		return w.done(ctx, a)
 
 	case unknown && a.task.OnUnknown == tasks.Hold:
+		w.remember(ctx, a, true)
 		return w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(v))
 
 	case cutShort:

@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -180,6 +182,9 @@ func TestUnknownOutcome(t *testing.T) {
 		entry := w.dead(id)
 		if entry.Reason != dlq.ReasonUnknownOutcome || entry.Class != errclass.ClassNeedsHuman || entry.Scope != errclass.ScopeJob {
 			t.Errorf("dead letter: reason %s, class %s, scope %s", entry.Reason, entry.Class, entry.Scope)
+		}
+		if len(entry.Attempts) != 1 || entry.Attempts[0].Transport != "connection_reset" {
+			t.Errorf("attempts: %+v, want the one that was cut", entry.Attempts)
 		}
 		if n := w.executed(id); n != 1 {
 			t.Errorf("executed %d times, want once", n)
@@ -521,6 +526,19 @@ func TestConfigRefusals(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "canary-secret") {
 			t.Errorf("%s: a secret in the error: %v", name, err)
 		}
+	}
+}
+
+func TestAppShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	apps := []App{{Alias: "shop", Key: "o#a", URL: "http://x", ClientID: "canary-id", ClientSecret: "canary-secret"}}
+	var out strings.Builder
+	for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
+		slog.New(handler).Info("apps", "one", apps[0], "all", apps)
+	}
+	fmt.Fprintf(&out, "%v %+v %#v %s", apps, apps, apps, apps)
+	if strings.Contains(out.String(), "canary") {
+		t.Errorf("credentials are shown: %s", &out)
 	}
 }
 
