@@ -25,7 +25,7 @@ type SweepReport struct {
 	Lost     int // resends whose task was gone from its queue, queued again
 	Adopted  int // tasks taken over from asynq's archive
 	Purged   int // resolved and discarded entries removed
-	Held     int // queues of held apps that were running, paused again
+	Held     int // queues that ran despite a hold or a pause, paused again
 	Repaired int // queues that a crash left paused, and resends whose success was not noted
 }
 

@@ -18,7 +18,7 @@ const AppsKey = "emq:apps"
 // share a hash tag, so that one script may change several of them on Cluster.
 func AppKey(app, name string) string { return "emq:{" + app + "}:" + name }
 
-// EntryKey is the key of the dead letter for a task (a hash; package dlq writes it).
+// EntryKey is the key of the dead letter for a task (a string; package dlq writes it).
 func EntryKey(app, id string) string { return AppKey(app, "dl:"+id) }
 
 // ClaimKey is the key of the claim on an ID that the caller chose (a string):

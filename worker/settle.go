@@ -79,20 +79,20 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 }
 
 // done ends a task that succeeded. Both notes are written before asynq drops
-// the task, so that a crash in between repeats a note, not the call.
+// the task, so that after a crash in between the call is not repeated: the one
+// that a dead letter waits for comes first, because alone it is enough.
 func (w *Worker) done(ctx context.Context, a *attempt) error {
 	err := w.persist(ctx, func(ctx context.Context) error {
-		if err := tasks.MarkDelivered(ctx, w.redis, a.task, w.cfg.IDRetention); err != nil {
-			return err
+		if a.task.Generation > 0 {
+			history, _, err := w.history(ctx, a)
+			if err != nil {
+				return err
+			}
+			if err := w.store.Resolve(ctx, a.task, history); err != nil {
+				return err
+			}
 		}
-		if a.task.Generation == 0 {
-			return nil
-		}
-		history, _, err := w.history(ctx, a)
-		if err != nil {
-			return err
-		}
-		return w.store.Resolve(ctx, a.task, history)
+		return tasks.MarkDelivered(ctx, w.redis, a.task, w.cfg.IDRetention)
 	})
 	if err != nil {
 		w.log.Error("delivered, but could not note it", "task_id", a.task.ID, "app", a.task.App, "error", err)

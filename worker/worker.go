@@ -84,7 +84,7 @@ func New(cfg Config) (_ *Worker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w.servers = detach{plain}
+	w.servers = detach{&fetches{UniversalClient: plain, empty: map[string]time.Time{}}}
 	return w, nil
 }
 

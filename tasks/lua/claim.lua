@@ -1,6 +1,6 @@
 -- Claims a task ID for one enqueue.
 -- KEYS[1] claim of the ID (string)
--- KEYS[2] dead letter of the ID (hash)
+-- KEYS[2] dead letter of the ID (string)
 -- ARGV[1] this enqueue's claim: "<nonce> <queue>"
 -- ARGV[2] how long the claim is kept, in milliseconds
 -- Returns "" when the claim is this enqueue's, "dead" when a dead letter holds
