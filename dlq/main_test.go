@@ -264,7 +264,6 @@ var behaviours = []struct {
 	{"unreadable entry", testUnreadable},
 	{"sweep finds vanished tasks", testVanished},
 	{"sweep and the end of a task", testVanishedRace},
-	{"sweep notes a delivery", testDeliveredUnresolved},
 	{"sweep takes turns", testVanishedTurns},
 	{"purge", testPurge},
 	{"adopt", testAdopt},

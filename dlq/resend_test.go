@@ -316,23 +316,6 @@ func testVanishedRace(t *testing.T, w *world) {
 	}
 }
 
-// testDeliveredUnresolved: a worker died between its two notes of a delivery.
-func testDeliveredUnresolved(t *testing.T, w *world) {
-	_, err := w.client.Enqueue(w.ctx, message(testApp, "").Payload, tasks.ID("a"))
-	w.ok(err)
-	task := w.take("a")
-	w.ok(w.store.Put(w.ctx, w.death(task, forbidden)))
-	w.ok(w.store.Resend(w.ctx, testApp, "a", Actor{}))
-	w.ok(tasks.MarkDelivered(w.ctx, w.rdb, w.take("a~1"), time.Hour))
-	w.clock.add(resendGrace + time.Second)
-	if report := w.sweep(); report != (SweepReport{Repaired: 1}) {
-		t.Errorf("swept %+v", report)
-	}
-	if e := w.get("a"); e.State != StateResolved || len(w.queued()) != 0 {
-		t.Errorf("%s, queued %v", e.State, w.queued())
-	}
-}
-
 // testVanishedTurns: one call looks at a batch, the next at the next one.
 func testVanishedTurns(t *testing.T, w *world) {
 	const total = sweepBatch + 50

@@ -165,16 +165,6 @@ func (s *Store) queueAgain(ctx context.Context, app, queueID string, report *Swe
 	if err != nil {
 		return false, fmt.Errorf("resend %s again: %w", id, err)
 	}
-	// A worker that died between its two notes of a delivery left this one.
-	delivered, err := tasks.Delivered(ctx, s.redis, t)
-	if err != nil {
-		return false, err
-	}
-	if delivered {
-		t.Generation = generation
-		report.Repaired++
-		return false, s.Resolve(ctx, t, nil)
-	}
 	if err := s.queue(ctx, r, t); err != nil {
 		return false, err
 	}

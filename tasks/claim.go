@@ -40,7 +40,7 @@ var claimScript = redis.NewScript(claimSource)
 // claim takes the given IDs of a batch. Items whose ID is taken are failed with
 // ErrDuplicate. An ID made up by emq, and a resend, need no claim: the one is
 // random, the other is guarded by its dead letter.
-func (c *Client) claim(ctx context.Context, batch []enqueueItem) error {
+func (c *Client) claim(ctx context.Context, batch []enqueueItem) {
 	pipe := c.redis.Pipeline()
 	answers := make([]*redis.Cmd, len(batch)) // in order: of two with one ID, the first wins
 	add := func(i int, run func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd) {
@@ -56,7 +56,7 @@ func (c *Client) claim(ctx context.Context, batch []enqueueItem) error {
 		}
 	}
 	if pipe.Len() == 0 {
-		return nil
+		return
 	}
 	_, _ = pipe.Exec(ctx)
 	for i, cmd := range answers {
@@ -80,7 +80,6 @@ func (c *Client) claim(ctx context.Context, batch []enqueueItem) error {
 			batch[i].fail(err)
 		}
 	}
-	return nil
 }
 
 // judgeClaim acts on the claim script's answer.
@@ -89,7 +88,7 @@ func (c *Client) judgeClaim(ctx context.Context, item *enqueueItem, answer strin
 	case "":
 		return nil // ours: new, or our own claim again
 	case "dead":
-		return fmt.Errorf("there is a dead letter under this ID: %w", ErrDuplicate)
+		return fmt.Errorf("there is a dead letter under this ID, perhaps a resolved or discarded one: %w", ErrDuplicate)
 	case claimDone:
 		return fmt.Errorf("delivered not long ago: %w", ErrDuplicate)
 	}
@@ -136,15 +135,15 @@ func MarkDelivered(ctx context.Context, rdb redis.Cmdable, t Task, keep time.Dur
 	return nil
 }
 
-// Delivered says whether MarkDelivered noted the task not long ago: a worker
-// asks before it repeats a task whose first worker died.
-func Delivered(ctx context.Context, rdb redis.Cmdable, t Task) (bool, error) {
-	if !t.given {
-		return false, nil
+// Ended says whether a first generation has ended: delivered not long ago under
+// a given ID, or a dead letter. A worker asks before it makes a call that may
+// have been made already.
+func Ended(ctx context.Context, rdb redis.Cmdable, t Task) (bool, error) {
+	pipe := rdb.Pipeline()
+	dead := pipe.Exists(ctx, EntryKey(t.App, t.ID))
+	claim := pipe.Get(ctx, ClaimKey(t.App, t.ID))
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return false, fmt.Errorf("look up the end of %s: %w", t.ID, err)
 	}
-	claim, err := rdb.Get(ctx, ClaimKey(t.App, t.ID)).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return false, fmt.Errorf("look up delivery of %s: %w", t.ID, err)
-	}
-	return claim == claimDone, nil
+	return dead.Val() == 1 || t.given && claim.Val() == claimDone, nil
 }

@@ -353,28 +353,44 @@ func TestClaimScript(t *testing.T) {
 	})
 }
 
-func TestMarkDelivered(t *testing.T) {
+func TestMarkDeliveredAndEnded(t *testing.T) {
 	t.Parallel()
 	m, rdb := redistest.Mini(t)
 	c := newClient(t, rdb)
 	given := Task{ID: "a", App: "default", given: true}
 	madeUp := Task{ID: "b", App: "default"}
 	for _, task := range []Task{given, madeUp} {
-		if done, err := Delivered(t.Context(), rdb, task); done || err != nil {
+		if done, err := Ended(t.Context(), rdb, task); done || err != nil {
 			t.Errorf("%s: %v, %v before", task.ID, done, err)
 		}
 		if err := MarkDelivered(t.Context(), rdb, task, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if done, err := Delivered(t.Context(), rdb, given); !done || err != nil {
+	if done, err := Ended(t.Context(), rdb, given); !done || err != nil {
 		t.Errorf("given ID: %v, %v", done, err)
 	}
-	if done, err := Delivered(t.Context(), rdb, madeUp); done || err != nil || m.Exists(ClaimKey("default", "b")) {
+	if done, err := Ended(t.Context(), rdb, madeUp); done || err != nil || m.Exists(ClaimKey("default", "b")) {
 		t.Errorf("made-up ID: %v, %v: it is not remembered", done, err)
+	}
+	// A dead letter ends either.
+	rdb.HSet(t.Context(), EntryKey("default", "b"), "state", "dead")
+	if done, err := Ended(t.Context(), rdb, madeUp); !done || err != nil {
+		t.Errorf("dead: %v, %v", done, err)
+	}
+	// A claim that stands is no end.
+	rdb.Set(t.Context(), ClaimKey("default", "c"), "NONCE default:messages:default", time.Hour)
+	if done, err := Ended(t.Context(), rdb, Task{ID: "c", App: "default", given: true}); done || err != nil {
+		t.Errorf("queued: %v, %v", done, err)
 	}
 	if _, err := c.Enqueue(t.Context(), text("x"), ID("a")); !errors.Is(err, ErrDuplicate) {
 		t.Errorf("within the hour: %v, want ErrDuplicate", err)
+	}
+	// A dead letter is an end too, whoever chose the ID.
+	buried := Task{ID: "c", App: "default"}
+	rdb.Set(t.Context(), EntryKey("default", "c"), "dead", 0)
+	if ended, err := Ended(t.Context(), rdb, buried); !ended || err != nil {
+		t.Errorf("dead letter: %v, %v", ended, err)
 	}
 	m.FastForward(time.Hour + time.Second)
 	if _, err := c.Enqueue(t.Context(), text("x"), ID("a")); err != nil {
@@ -394,7 +410,7 @@ func TestMarkDelivered(t *testing.T) {
 	if err := MarkDelivered(t.Context(), rdb, given, time.Hour); err == nil {
 		t.Error("no error without Redis")
 	}
-	if done, err := Delivered(t.Context(), rdb, given); done || err == nil {
+	if done, err := Ended(t.Context(), rdb, given); done || err == nil {
 		t.Errorf("without Redis: %v, %v", done, err)
 	}
 	m.SetError("")

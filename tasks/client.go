@@ -204,14 +204,7 @@ func (c *Client) enqueue(ctx context.Context, items []enqueueItem) ([]Receipt, e
 		}
 	}
 	for start := 0; start < len(items); start += enqueueBatch {
-		batch := items[start:min(start+enqueueBatch, len(items))]
-		if err := c.enqueueBatch(ctx, batch); err != nil {
-			for i := range batch {
-				if !batch[i].done {
-					batch[i].fail(err)
-				}
-			}
-		}
+		c.enqueueBatch(ctx, items[start:min(start+enqueueBatch, len(items))])
 	}
 	receipts := make([]Receipt, len(items))
 	for i, item := range items {
@@ -224,10 +217,9 @@ func (i *enqueueItem) fail(err error) {
 	i.done, i.err = true, fmt.Errorf("enqueue %s: %w", i.task.ID, err)
 }
 
-func (c *Client) enqueueBatch(ctx context.Context, batch []enqueueItem) error {
-	if err := c.claim(ctx, batch); err != nil {
-		return err
-	}
+// enqueueBatch queues a batch. What goes wrong is noted with each item.
+func (c *Client) enqueueBatch(ctx context.Context, batch []enqueueItem) {
+	c.claim(ctx, batch)
 	for i := range batch {
 		item := &batch[i]
 		if item.done {
@@ -238,11 +230,7 @@ func (c *Client) enqueueBatch(ctx context.Context, batch []enqueueItem) error {
 			item.fail(err)
 		}
 	}
-	answers, err := c.send(ctx, batch)
-	if err != nil {
-		return err
-	}
-	return c.settleConflicts(ctx, batch, answers)
+	c.settleConflicts(ctx, batch, c.send(ctx, batch))
 }
 
 // compose lets asynq build the command that queues the task, without sending
@@ -267,7 +255,7 @@ func (c *Client) compose(ctx context.Context, item *enqueueItem) (recorded, erro
 
 // send queues the composed tasks in one pipeline. It returns asynq's answers
 // by index: 1 queued, 0 the ID exists in that queue.
-func (c *Client) send(ctx context.Context, batch []enqueueItem) ([]int64, error) {
+func (c *Client) send(ctx context.Context, batch []enqueueItem) []int64 {
 	cmds := make([]*redis.Cmd, len(batch))
 	pipe := c.redis.Pipeline()
 	fresh := c.register(ctx, pipe, batch)
@@ -291,7 +279,7 @@ func (c *Client) send(ctx context.Context, batch []enqueueItem) ([]int64, error)
 		answers[i] = n
 	}
 	c.markRegistered(fresh)
-	return answers, nil
+	return answers
 }
 
 // reload sends those commands again, with the script's source, that met a Redis
@@ -315,7 +303,7 @@ func (c *Client) reload(ctx context.Context, batch []enqueueItem, cmds []*redis.
 
 // settleConflicts tells a true duplicate from the client's own command that was
 // executed but whose answer was lost, so that the Redis client repeated it.
-func (c *Client) settleConflicts(ctx context.Context, batch []enqueueItem, answers []int64) error {
+func (c *Client) settleConflicts(ctx context.Context, batch []enqueueItem, answers []int64) {
 	pipe := c.redis.Pipeline()
 	queued := map[int]*redis.StringCmd{}
 	for i := range batch {
@@ -324,7 +312,7 @@ func (c *Client) settleConflicts(ctx context.Context, batch []enqueueItem, answe
 		}
 	}
 	if len(queued) == 0 {
-		return nil
+		return
 	}
 	_, _ = pipe.Exec(ctx)
 	for i, cmd := range queued {
@@ -342,7 +330,6 @@ func (c *Client) settleConflicts(ctx context.Context, batch []enqueueItem, answe
 			batch[i].fail(fmt.Errorf("already queued: %w", ErrDuplicate))
 		}
 	}
-	return nil
 }
 
 // register adds the names of queues and apps that were not written lately. It

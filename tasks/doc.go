@@ -23,9 +23,10 @@
 //
 // # IDs
 //
-// An ID given with [ID] is unique over all queues of its app, and stays taken
-// while the task waits, runs or is a dead letter, and for a while after its
-// delivery (the worker's setting, an hour by default). Enqueuing it again gives
+// An ID given with [ID] is unique over all queues of its app. It stays taken
+// while the task waits or runs, for a while after its delivery (the worker's
+// setting, an hour by default), and for as long as there is a dead letter under
+// it, which is kept for 30 days after it was resolved or discarded. Enqueuing it again gives
 // [ErrDuplicate] and queues nothing, so that a caller who is not sure whether an
 // enqueue came through repeats it under the same ID. An ID that emq makes up is
 // random, and is not remembered after delivery.

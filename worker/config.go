@@ -60,7 +60,8 @@ type Config struct {
 	CallTimeout time.Duration
 	// DrainTimeout is how long calls in flight may take to end once Run's
 	// context has ended: 1 s to 10 min, 20 s by default. Calls that take longer
-	// are cut, and their tasks go back to their queues.
+	// are cut, and their tasks go back to their queues; Run returns at most 5 s
+	// later.
 	DrainTimeout time.Duration
 	// IDRetention is how long a given task ID stays taken after delivery: up to
 	// 30 days, an hour by default. Each such ID costs Redis about 100 bytes.

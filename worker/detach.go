@@ -16,18 +16,26 @@ import (
 type detach struct{ redis.UniversalClient }
 
 func (d detach) EvalSha(ctx context.Context, hash string, keys []string, args ...any) *redis.Cmd {
-	return d.UniversalClient.EvalSha(uncancelled(ctx), hash, keys, args...)
+	ctx, cancel := uncancelled(ctx)
+	defer cancel()
+	return d.UniversalClient.EvalSha(ctx, hash, keys, args...)
 }
 
 func (d detach) Eval(ctx context.Context, source string, keys []string, args ...any) *redis.Cmd {
-	return d.UniversalClient.Eval(uncancelled(ctx), source, keys, args...)
+	ctx, cancel := uncancelled(ctx)
+	defer cancel()
+	return d.UniversalClient.Eval(ctx, source, keys, args...)
 }
 
-// uncancelled keeps an expired deadline, which means that the lease is lost and
-// nothing may be written any more, but drops a plain cancellation.
-func uncancelled(ctx context.Context) context.Context {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return context.WithoutCancel(ctx)
+// uncancelled drops a cancellation but keeps the deadline, which is the lease's:
+// once that is lost, nothing may be written any more.
+func uncancelled(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		return ctx, func() {}
 	}
-	return ctx
+	living := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(living, deadline)
+	}
+	return living, func() {}
 }

@@ -29,9 +29,10 @@ var rememberSource string
 
 var rememberScript = redis.NewScript(rememberSource)
 
-// remember adds a failed attempt to the task's history. A history that can't
-// be written is no reason to stop: the attempt's log line has it too.
-func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) {
+// remember adds a failed attempt to the task's history and says whether it is
+// there. A history that can't be written is no reason to stop: the attempt's
+// log line has it too.
+func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) bool {
 	record := dlq.Attempt{
 		Generation: a.task.Generation, Number: a.number, At: a.started, LatencyMS: a.latency.Milliseconds(),
 		Status: a.verdict.Status, Transport: string(a.evidence.Transport), Class: a.verdict.Class, Rule: a.verdict.Rule,
@@ -52,6 +53,7 @@ func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) {
 	if err != nil {
 		w.log.Warn("could not keep an attempt's history", "task_id", a.task.ID, "app", a.task.App, "error", err)
 	}
+	return err == nil
 }
 
 // history reads the failed attempts of this generation, and how many counted.

@@ -25,6 +25,7 @@ type attempt struct {
 	// attempt that counts and every crash.
 	number   int
 	evidence errclass.Evidence
+	noToken  bool          // the evidence is about the token: the call was not made
 	latency  time.Duration // of the call
 	verdict  errclass.Verdict
 }
@@ -52,7 +53,7 @@ func (w *Worker) process(ctx context.Context, queued *asynq.Task) (err error) {
 		return err
 	}
 	w.call(ctx, a)
-	a.verdict = w.rules.Classify(a.evidence)
+	a.verdict = w.classify(a)
 	return w.settle(ctx, a)
 }
 
@@ -74,9 +75,10 @@ func (w *Worker) decode(ctx context.Context, a *attempt) (ok bool, _ error) {
 // what asynq shall do with the task.
 func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 	t := &a.task
-	// A resend is made only while its dead letter waits for it; a task that was
-	// taken up before may have ended just before its worker died.
-	if t.Generation > 0 || a.redelivered() {
+	// A resend is made only while its dead letter waits for it. A task that was
+	// taken up before may have ended just before its worker died; one with a
+	// given ID may have been queued twice, by an enqueue whose answer was lost.
+	if t.Generation > 0 || t.IDGiven() || a.redelivered() {
 		ended, err := w.ended(ctx, a)
 		if err != nil {
 			return false, w.back(a, backRedis, "can't look up the task's history: "+err.Error())
@@ -112,11 +114,11 @@ func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 
 // ended says whether the task needs no call any more.
 func (w *Worker) ended(ctx context.Context, a *attempt) (bool, error) {
-	due, err := w.store.Admit(ctx, a.task)
-	if err != nil || !due {
-		return !due, err
+	if a.task.Generation == 0 {
+		return tasks.Ended(ctx, w.redis, a.task)
 	}
-	return tasks.Delivered(ctx, w.redis, a.task)
+	due, err := w.store.Admit(ctx, a.task)
+	return !due, err
 }
 
 // call makes the call and notes what is known of it.
@@ -156,6 +158,31 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 	}
 	a.evidence.Status, a.evidence.Body = failed.Status, failed.Body
 	a.evidence.Transport, a.evidence.Written = errclass.Transport(failed.Transport), failed.Written
+	if failed.Op != easemob.OpToken {
+		return
+	}
+	a.noToken = true
+	switch {
+	case failed.Status >= 200 && failed.Status < 300:
+		// An answer without a usable token says nothing; least of all "done".
+		a.evidence.Status, a.evidence.Body, a.evidence.Transport = 0, nil, errclass.TransportOther
+	case failed.Status == 401 || failed.Status == 403:
+		a.evidence.FreshToken = true // there is no token to renew
+	}
+}
+
+// classify judges the evidence. Without a token no call was made, so nothing
+// is unknown; and whatever keeps emq from getting one, but time, is a fault of
+// the app's, not of the task that happened to need a token.
+func (w *Worker) classify(a *attempt) errclass.Verdict {
+	v := w.rules.Classify(a.evidence)
+	if a.noToken {
+		v.OutcomeUnknown = false
+		if v.Class != errclass.ClassRetryable {
+			v.Class, v.Scope, v.Delay = errclass.ClassNeedsHuman, errclass.ScopeApp, errclass.DelayNone
+		}
+	}
+	return v
 }
 
 // kindForRules is the kind by which an answer is judged. A name that is taken

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -52,7 +51,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 		return w.done(ctx, a)
 
 	case unknown && a.task.OnUnknown == tasks.Hold:
-		w.remember(ctx, a, true)
+		w.remember(ctx, a, false) // see bury: should it fail, this must look like a crash
 		return w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(v))
 
 	case cutShort:
@@ -70,7 +69,11 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 
 	wait := v.Delay.Wait(a.number, rand.Float64)
 	counted := v.Delay.SpendsAttempt()
-	w.remember(ctx, a, counted)
+	if !w.remember(ctx, a, counted) {
+		// asynq must not count what the history doesn't, or the difference would
+		// pass for a crash.
+		counted = false
+	}
 	if (counted && a.number >= a.task.MaxAttempts) || time.Now().Add(wait).After(a.task.Deadline()) {
 		return w.bury(ctx, a, dlq.ReasonExhausted, v)
 	}
@@ -145,7 +148,9 @@ func (w *Worker) bury(ctx context.Context, a *attempt, reason dlq.Reason, v errc
 	})
 	if err != nil {
 		w.log.Error("could not write a dead letter", "task_id", a.task.ID, "app", a.task.App, "error", err)
-		return w.back(a, backRedis, "dead letter not written")
+		// Counted beyond the history, so that it comes back as after a crash: the
+		// dead letter is looked for, and an unknown outcome is not called again.
+		return &outcome{wait: backRedis, counted: true, text: "dead letter not written"}
 	}
 	w.line(a, endDead, slog.String("reason", string(reason)), slog.String("why", v.Why.En))
 	return asynq.RevokeTask
@@ -172,25 +177,26 @@ func (w *Worker) buryUndecodable(ctx context.Context, a *attempt, queueID string
 	if !ok {
 		return w.back(a, backRedis, "queue is not emq's")
 	}
+	// asynq knows the ID and the generation for certain; the bytes may not.
 	a.task.App = app
-	if a.task.ID == "" {
-		a.task.ID, a.task.Generation = tasks.SplitQueueID(queueID)
-	}
+	a.task.ID, a.task.Generation = tasks.SplitQueueID(queueID)
 	return w.bury(ctx, a, dlq.ReasonUndecodable, verdictUndecodable(cause))
 }
 
-// persist repeats a write until it succeeds, the lease is lost or its time is up.
+// persist repeats a write until it succeeds, the lease is lost, its time is up,
+// or it is refused for good.
 func (w *Worker) persist(ctx context.Context, write func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistFor)
+	ctx, cancel := context.WithTimeout(ctx, persistFor)
 	defer cancel()
 	for {
 		err := write(ctx)
-		if err == nil {
-			return nil
+		var refused *tasks.FieldError
+		if err == nil || errors.As(err, &refused) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("gave up after %v: %w", persistFor, err)
+			return err
 		case <-time.After(persistEvery):
 		}
 	}

@@ -26,12 +26,12 @@ const (
 	// forwardEvery is how often due retries and planned tasks are put into
 	// their queues.
 	forwardEvery = time.Second
-	// cutBefore is how long before the end of the drain calls are cut, so that
-	// their tasks go back by emq's decision rather than asynq's.
-	cutBefore = 500 * time.Millisecond
-	// sweepEvery is how often one of the workers sweeps the dead-letter store.
+	// settleTime is how long after the end of the drain the tasks whose calls
+	// were cut may take to go back by emq's decision. asynq would put them back
+	// without a trace.
+	settleTime = 5 * time.Second
+	// sweepEvery is how often one of an app's workers sweeps its dead letters.
 	sweepEvery   = 15 * time.Second
-	sweepLock    = "emq:sweep"
 	healthyAfter = 2 * time.Second // bound of a health check's ping
 )
 
@@ -118,7 +118,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.running.Store(false)
 	w.log.Info("worker drains", "name", w.cfg.Name, "timeout_ms", w.cfg.DrainTimeout.Milliseconds())
 	stop()
-	timer := time.AfterFunc(w.cfg.DrainTimeout-cutBefore, w.cutNow)
+	timer := time.AfterFunc(w.cfg.DrainTimeout, w.cutNow)
 	shutdown(lanes)
 	timer.Stop()
 	loops.Wait()
@@ -163,7 +163,7 @@ func (w *Worker) lanes() []*asynq.Server {
 					// as often as one lane would.
 					TaskCheckInterval:        pollEvery * time.Duration(count),
 					DelayedTaskCheckInterval: forwardEvery,
-					ShutdownTimeout:          w.cfg.DrainTimeout,
+					ShutdownTimeout:          w.cfg.DrainTimeout + settleTime,
 					IsFailure:                isFailure,
 					RetryDelayFunc:           retryDelay,
 					Logger:                   asynqLog{w.log},
@@ -200,17 +200,22 @@ func (w *Worker) every(ctx context.Context, interval time.Duration, what string,
 	}
 }
 
-// sweep lets one worker at a time finish what crashes left behind.
+// sweep finishes what crashes left behind, one worker at a time for each app.
 func (w *Worker) sweep(ctx context.Context) error {
-	mine, err := w.redis.SetNX(ctx, sweepLock, w.cfg.Name, sweepEvery-time.Second).Result()
-	if err != nil || !mine {
-		return err
+	var mine []string
+	for _, app := range w.cfg.Apps {
+		won, err := w.redis.SetNX(ctx, tasks.AppKey(app.Alias, "sweep"), w.cfg.Name, sweepEvery-time.Second).Result()
+		if err != nil {
+			return err
+		}
+		if won {
+			mine = append(mine, app.Alias)
+		}
 	}
-	aliases := make([]string, len(w.cfg.Apps))
-	for i, app := range w.cfg.Apps {
-		aliases[i] = app.Alias
+	if len(mine) == 0 {
+		return nil // with no app named, Sweep would take them all
 	}
-	report, err := w.store.Sweep(ctx, aliases)
+	report, err := w.store.Sweep(ctx, mine)
 	if report != (dlq.SweepReport{}) {
 		w.log.Info("swept", "resent", report.Resent, "lost", report.Lost, "adopted", report.Adopted,
 			"purged", report.Purged, "held", report.Held, "repaired", report.Repaired)

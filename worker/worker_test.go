@@ -88,6 +88,87 @@ func TestAlreadyDoneIsSuccess(t *testing.T) {
 	w.noDeadLetters()
 }
 
+func TestTokenTrouble(t *testing.T) {
+	t.Parallel()
+	// Whatever the token endpoint answers, no call was made: that is never a
+	// success, never an unknown outcome, and never the task's own fault.
+	for name, tc := range map[string]struct {
+		fault simulator.Fault
+		held  bool
+	}{
+		"200 without a token":  {simulator.Fault{Status: 200, Body: map[string]any{"msg": "maintenance"}}, false},
+		"204":                  {simulator.Fault{Status: 204}, false},
+		"500":                  {simulator.Fault{Status: 500, Body: map[string]any{"error": "internal"}}, false},
+		"502 page":             {simulator.Fault{NotJSON: true}, false},
+		"no answer":            {simulator.Fault{Cut: simulator.CutAfter}, false},
+		"401 without a reason": {simulator.Fault{Status: 401, BodyText: ""}, true},
+		"403 page":             {simulator.Fault{Status: 403, BodyText: "<html>blocked</html>"}, true},
+		"400":                  {simulator.Fault{Status: 400, Body: map[string]any{"error": "invalid_request"}}, true},
+		"redirect":             {simulator.Fault{Status: 302}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, simulator.Config{})
+			tc.fault.Path = "/token"
+			w.fault(tc.fault)
+			w.start()
+			id := w.enqueue(text("u1"), tasks.OnUnknownOutcome(tasks.Hold))
+			w.eventually("attempt", func() bool { return len(w.logs.attempts(id)) > 0 })
+			held, err := w.store.Holds(context.Background())
+			must(t, err)
+			if (len(held) > 0) != tc.held {
+				t.Errorf("holds: %+v, want one: %v", held, tc.held)
+			}
+			w.noDeadLetters()
+			w.sim.ClearFaults()
+			if tc.held {
+				must(t, w.store.ClearHold(context.Background(), tasks.AppDefault, "", dlq.Actor{Name: "test"}))
+			}
+			w.eventually("delivery", func() bool { return w.executed(id) == 1 })
+			w.idle()
+			w.noDeadLetters()
+		})
+	}
+}
+
+func TestTaskQueuedTwiceUnderAGivenIDIsCalledOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	id := w.enqueue(text("u1"), tasks.ID("given"))
+	queued := w.asTask(messages, id).Payload
+	w.start()
+	w.eventually("delivery", func() bool { return w.executed(id) == 1 })
+	w.idle()
+	// The Redis client repeats an enqueue whose answer was lost, after the task
+	// is done.
+	_, err := asynq.NewClientFromRedisClient(w.rdb).Enqueue(asynq.NewTask("message.send", queued), asynq.TaskID(id), asynq.Queue(messages))
+	must(t, err)
+	w.idle()
+	if n := w.executed(id); n != 1 {
+		t.Errorf("executed %d times, want once", n)
+	}
+}
+
+func TestUndecodableResendIsReported(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	id := w.enqueue(text("u1"), tasks.ID("old"), tasks.ExpiresAt(time.Now().Add(30*time.Millisecond)))
+	time.Sleep(40 * time.Millisecond)
+	stop := w.start()
+	w.dead(id)
+	stop()
+	must(t, w.store.Resend(context.Background(), tasks.AppDefault, id, dlq.Actor{Name: "op"}))
+	// As if a newer emq had resent it.
+	must(t, w.rdb.Del(context.Background(), tasks.TaskKey(messages, "old~1"), "asynq:{"+messages+"}:pending").Err())
+	_, err := asynq.NewClientFromRedisClient(w.rdb).Enqueue(asynq.NewTask("message.send", []byte(`{"v":99,"id":"old","app":"default"}`)),
+		asynq.TaskID("old~1"), asynq.Queue(messages))
+	must(t, err)
+	w.start()
+	if entry := w.dead(id); entry.Generation != 1 || entry.Reason != dlq.ReasonUndecodable {
+		t.Errorf("generation %d, reason %s; want the resend's end in the entry", entry.Generation, entry.Reason)
+	}
+}
+
 func TestTakenNameAmongSeveralIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, simulator.Config{})

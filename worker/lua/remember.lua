@@ -1,4 +1,5 @@
--- Adds one failed attempt to the history that a task carries.
+-- Adds one failed attempt to the history that a task carries. To repeat it, as
+-- a Redis client does when the answer was lost, changes nothing.
 -- KEYS[1] the task's asynq hash
 -- ARGV[1] the attempt, one line of JSON
 -- ARGV[2] 1 when the attempt counts, else 0
@@ -8,7 +9,12 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end
-local history = (redis.call('HGET', KEYS[1], 'emq_history') or '') .. ARGV[1] .. '\n'
+local history = redis.call('HGET', KEYS[1], 'emq_history') or ''
+local line = ARGV[1] .. '\n'
+if string.sub(history, -#line) == line then
+  return 1
+end
+history = history .. line
 local most = tonumber(ARGV[3])
 if #history > most then
   -- Keep the first attempt and the newest ones.
