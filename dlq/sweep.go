@@ -82,7 +82,7 @@ func (s *Store) finishResends(ctx context.Context, app string, report *SweepRepo
 			return errors.Join(append(errs, fmt.Errorf("list unconfirmed resends: %w", err))...)
 		}
 		for _, member := range members {
-			queued, err := s.queueAgain(ctx, app, member, report)
+			queued, err := s.queueAgain(ctx, app, member)
 			if err != nil {
 				errs = append(errs, err)
 				continue
@@ -140,7 +140,7 @@ func (s *Store) findVanished(ctx context.Context, app string, report *SweepRepor
 		}
 		// A worker notes the end of a task before the task leaves its queue. So
 		// if the entry, read again now, still waits, the task never ended.
-		queued, err := s.queueAgain(ctx, app, r.queueID(), report)
+		queued, err := s.queueAgain(ctx, app, r.queueID())
 		if err != nil {
 			errs = append(errs, err)
 		} else if queued {
@@ -152,7 +152,7 @@ func (s *Store) findVanished(ctx context.Context, app string, report *SweepRepor
 
 // queueAgain queues a resend that its entry still waits for, and says whether
 // it did. queueID names the entry and the generation.
-func (s *Store) queueAgain(ctx context.Context, app, queueID string, report *SweepReport) (bool, error) {
+func (s *Store) queueAgain(ctx context.Context, app, queueID string) (bool, error) {
 	id, generation := tasks.SplitQueueID(queueID)
 	r, err := s.load(ctx, app, id)
 	if err != nil {
