@@ -208,7 +208,11 @@ func (s *Store) release(ctx context.Context, app, key, field string, queues []st
 	if err != nil {
 		return false, err
 	}
-	_, err = s.resumeReleased(ctx, app)
+	if released {
+		_, err = s.resume(ctx, app, queues)
+	} else {
+		_, err = s.resumeReleased(ctx, app) // what an earlier call may have left
+	}
 	return released, err
 }
 
@@ -219,6 +223,14 @@ func (s *Store) resumeReleased(ctx context.Context, app string) (int, error) {
 	if err != nil || len(queues) == 0 {
 		return 0, err
 	}
+	return s.resume(ctx, app, queues)
+}
+
+// resume lets queues run that have no reason to be paused, and takes them off
+// the list of those to look at. It looks once more after that: somebody may
+// have released them for another reason in between, whose place on the list
+// was taken away here.
+func (s *Store) resume(ctx context.Context, app string, queues []string) (int, error) {
 	changed, err := s.settle(ctx, app, queues)
 	if err != nil {
 		return changed, err
@@ -227,7 +239,11 @@ func (s *Store) resumeReleased(ctx context.Context, app string) (int, error) {
 	for i, queue := range queues {
 		members[i] = queue
 	}
-	return changed, s.redis.SRem(ctx, resumingKey(app), members...).Err()
+	if err := s.redis.SRem(ctx, resumingKey(app), members...).Err(); err != nil {
+		return changed, err
+	}
+	more, err := s.settle(ctx, app, queues)
+	return changed + more, err
 }
 
 // settle pauses those of the queues that have a reason to be paused, and lets

@@ -308,6 +308,17 @@ func TestFaultOfTheAppHoldsIt(t *testing.T) {
 	if held[0].App != tasks.AppDefault || held[0].Rule == "" || held[0].Advice.Zh == "" {
 		t.Errorf("hold: %+v", held[0])
 	}
+	// Calls in flight may still hold it anew.
+	w.eventually("queues paused and no call in flight", func() bool {
+		queues, err := w.store.Queues(ctx, tasks.AppDefault)
+		must(t, err)
+		for _, q := range queues {
+			if !q.Paused || q.Active > 0 {
+				return false
+			}
+		}
+		return true
+	})
 	w.noDeadLetters()
 	if n := w.waiting(); n != len(ids) {
 		t.Errorf("%d tasks wait, want all %d", n, len(ids))
