@@ -134,7 +134,7 @@ func TestPayloadsTakeTheFieldsOfTheDocs(t *testing.T) {
 		{"message.send", `{"target":"users","to":["u2"],"type":"audio","body":{"filename":"testaudio.amr","length":10,"secret":"HfXQ",` + url + `}}`},
 		{"message.send", `{"target":"users","to":["u2"],"type":"audio","body":{"Length":10,` + url + `}}`},
 		{"message.send", `{"target":"users","to":["u2"],"type":"video","body":{"thumb":"https://a1.easemob.com/o/a/chatfiles/67","length":0,"secret":"VfXQ","file_length":58103,"thumb_secret":"ZyXw",` + url + `}}`},
-		{"message.send", `{"target":"users","to":["u2"],"type":"file","body":{"filename":"test.txt","secret":"1-g0XXXX",` + url + `}}`},
+		{"message.send", `{"target":"users","to":["u2"],"type":"file","body":{"filename":"test.txt","secret":"1-g0abcd",` + url + `}}`},
 		{"message.send", `{"target":"users","to":["u2"],"type":"loc","body":{"lat":"39.966","lng":"116.322","addr":"中国北京市海淀区"}}`},
 		{"message.send", `{"target":"users","to":["u2"],"type":"cmd","body":{"action":"action1"}}`},
 		{"message.send", `{"target":"users","to":["u2"],"type":"custom","body":{"customEvent":"custom_event","customExts":{"ext_key1":"ext_value1"}}}`},

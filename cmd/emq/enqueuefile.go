@@ -39,15 +39,15 @@ type fileRun struct {
 }
 
 func (e *env) enqueueFile(cmd *cobra.Command, f *enqueueFlags) error {
-	b, err := e.backend(cmd)
-	if err != nil {
-		return err
-	}
 	in, err := e.openInput(f.file)
 	if err != nil {
 		return &usageError{err}
 	}
 	defer func() { in.close() }()
+	b, err := e.backend(cmd)
+	if err != nil {
+		return err
+	}
 	run := &fileRun{env: e, backend: b, keepGoing: f.keepGoing, warned: map[string]bool{}}
 	if f.json {
 		run.json = newJSONEncoder(e.out)

@@ -225,7 +225,9 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ans := s.underFault(c, f)
 	if !wait(r.Context(), f.Latency) {
+		// The caller left, or the simulator stops. To return would be a 200.
 		s.count(c, 0, f.ID)
+		cut(w)
 		return
 	}
 	if f.Cut != "" {
