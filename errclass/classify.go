@@ -23,6 +23,28 @@ type Verdict struct {
 	// executed. A call that is not idempotent may be repeated or held, as its
 	// task says.
 	OutcomeUnknown bool
+	// Mend is set only when Evidence.Targets has several. The class is then not
+	// that of the call but of the targets that Mend speaks of: with MendLeaveOut,
+	// ClassSuccess says that Named are done, and nothing of the rest.
+	Mend Mend
+	// Named are those of Evidence.Targets that the description names; only with MendLeaveOut.
+	Named []string
+	// Failed are the targets that a 2xx refuses, in the order of the answer. All
+	// others are done. The rest of the verdict is then that of the gravest
+	// failure; its Description counts and names them. A failure that means that
+	// the goal holds already is none.
+	Failed []Failure
+}
+
+// A Failure is one target that a 2xx refuses.
+type Failure struct {
+	// Target is spelled as in Evidence.Targets where it is one of them. It is
+	// empty when the answer names nobody: then the call as a whole failed.
+	Target string
+	// Reason is the server's, one line of at most DescriptionMax bytes; empty when it gave none.
+	Reason string
+	// Verdict is that of this target alone; it has no Failed, Mend or Named.
+	Verdict
 }
 
 // builtin is built on first use and never changed.
@@ -36,23 +58,62 @@ func Classify(e Evidence) Verdict { return builtin().Classify(e) }
 
 // Classify returns the verdict of the first row that matches. It is pure and
 // never panics, whatever the evidence is.
+//
+// A 2xx that its row calls a success is read target by target: see Verdict.Failed.
 func (t *Table) Classify(e Evidence) Verdict {
 	if !e.Transport.Valid() {
 		e.Transport = TransportOther
 	}
 	a := read(e.Body)
+	v := t.judge(&e, a)
+	switch {
+	case e.Status/100 != family2xx || a.form != BodyObject || e.Transport != TransportNone:
+	case a.err != "" || a.complains:
+		v = t.complaint(e, a, v)
+	case v.Class == ClassSuccess:
+		v = t.uncover(&e, a, v)
+	}
+	if v.Mend == MendLeaveOut {
+		v.Named = namesIn(v.Description, e.Targets)
+	}
+	return v
+}
+
+// complaint judges a 2xx whose body is that of an error: by its words, as if the
+// status were not known. Words that no row knows leave it to the rows for a 2xx
+// with an error, which is not called a success for want of a word.
+func (t *Table) complaint(e Evidence, a answer, v Verdict) Verdict {
+	status := e.Status
+	e.Status, e.Written = 0, true
+	if known := t.judge(&e, a); known.Rule != RuleUnknown {
+		known.Status = status
+		return known
+	}
+	if a.err == "" {
+		e.Status, a.err = status, wordRefused
+		v = t.judge(&e, a)
+		v.Error = ""
+	}
+	return v
+}
+
+// judge asks the rows in order.
+func (t *Table) judge(e *Evidence, a answer) Verdict {
 	text := a.haystack()
 	word, _, _ := strings.Cut(text, ":")
 	v := Verdict{Status: e.Status, Error: a.err, Description: a.description}
 	for i := range t.rows {
 		r := &t.rows[i]
-		if !r.match(&e, a.form, word, text) {
+		if !r.match(e, a.form, word, text) {
 			continue
 		}
 		v.Class, v.Scope, v.Rule = r.Class, r.Scope, r.ID
 		v.Why, v.Advice, v.Delay = r.Why, r.Advice, r.Delay
 		// An answer, even a broken one, proves that the request was written.
 		v.OutcomeUnknown = r.OutcomeUnknown && (e.Written || e.Status != 0)
+		if len(e.Targets) > 1 {
+			v.Mend = r.Mend
+		}
 		return v
 	}
 	// Only a zero Table comes here: the last row of all others matches everything.

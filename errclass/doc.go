@@ -13,9 +13,14 @@
 // The field "exception" differs between services and over time for one and the
 // same condition; it is never looked at.
 //
-// An answer of 200 with an object for a body counts as success here. What such
-// an answer hides (failures of single targets inside data) is for the caller to
-// read, target by target.
+// A success is read target by target, because it can hide failures inside data:
+// Verdict.Failed holds them, each with a verdict of its own. Such a reason is
+// judged by the same table, by its words alone, as is the body of an error that
+// comes with a 2xx, or whose status is not known: columns of statuses count for
+// nothing there, and rows that have nothing else match nothing.
+//
+// When a call with several targets is refused because of some of them, or for
+// their number, Verdict.Mend says what may be done about it without a person.
 //
 // Normalise, for grouping dead letters by cause, and the delay policies with
 // their backoff live here as well, because they are the other half of a verdict.

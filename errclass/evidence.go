@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"html"
+	"strconv"
 	"strings"
 )
 
@@ -18,6 +19,10 @@ type Evidence struct {
 	Transport  Transport
 	Written    bool // the request had been written, at least in part
 	FreshToken bool // the answer is to a token fetched after an earlier 401 in this attempt
+	// Targets are those that the call was for, each done or not by itself: user
+	// IDs, groups or rooms of a message, fields of an update. Empty when they are
+	// not known or the call is about one thing only. Classify does not change them.
+	Targets []string
 }
 
 // Bounds of what a verdict carries and of what is looked at.
@@ -34,6 +39,10 @@ type answer struct {
 	form        BodyForm
 	err         string // the error word
 	description string // the text beside it
+	complains   bool   // there is no error word, and yet it is the body of an error
+
+	// For reading a success. uri is the path where there is none.
+	data, action, uri json.RawMessage
 }
 
 // read never fails: what can't be read as an object is BodyOther with its text
@@ -55,34 +64,99 @@ func read(body []byte) answer {
 	return answer{form: BodyOther, description: clip(redact(plain(body)), DescriptionMax)}
 }
 
-// wireBody holds the places where Easemob's services put error word and text.
-// Most send error and error_description; the user-attribute service sends desc
-// alone; gateways in front of newer services send error and message; newer
-// message bodies add a number in error_code.
+// wireBody holds the places where Easemob's services, and what stands in front of
+// them, put error word and text. Most send error and error_description; the
+// user-attribute service sends desc alone; gateways and newer services send
+// message or msg, with the word in code; newer message bodies add a number in
+// error_code.
 type wireBody struct {
 	Error       looseText `json:"error"`
 	ErrorCode   looseText `json:"error_code"`
+	ErrorCode2  looseText `json:"errorCode"`
+	Code        looseText `json:"code"`
+	Status      looseText `json:"status"`
 	Description looseText `json:"error_description"`
 	Desc        looseText `json:"desc"`
 	Message     looseText `json:"message"`
 	Msg         looseText `json:"msg"`
+	ErrorMsg    looseText `json:"error_msg"`
+	ErrorMsg2   looseText `json:"errorMsg"`
+	ErrMsg      looseText `json:"errmsg"`
+	Detail      looseText `json:"detail"`
+	Reason      looseText `json:"reason"`
+	Title       looseText `json:"title"`
+
+	Success  json.RawMessage `json:"success"`
+	Data     json.RawMessage `json:"data"`
+	Entities json.RawMessage `json:"entities"`
+	Action   json.RawMessage `json:"action"`
+	URI      json.RawMessage `json:"uri"`
+	Path     json.RawMessage `json:"path"`
 }
 
 func (w wireBody) answer() answer {
+	// {"error": {"code": ..., "message": ...}}
+	if inner := string(w.Error); strings.HasPrefix(inner, "{") && w.Description == "" {
+		var nested wireBody
+		if json.Unmarshal([]byte(inner), &nested) == nil {
+			if a := nested.answer(); a.err != "" || a.description != "" {
+				a.data, a.complains = w.Data, a.complains || a.err == ""
+				return a
+			}
+		}
+	}
 	a := answer{form: BodyObject, err: clip(string(w.Error), ErrorMax)}
-	if a.err == "-" {
+	if a.err == "-" || a.err == "0" || isYes(a.err) && a.err != "true" || a.err == "false" {
 		a.err = ""
 	}
-	if a.err == "" && w.ErrorCode != "0" {
-		a.err = clip(string(w.ErrorCode), ErrorMax)
-	}
-	for _, text := range []looseText{w.Description, w.Desc, w.Message, w.Msg} {
+	texts := []looseText{w.Description, w.Desc, w.Message, w.Msg, w.ErrorMsg, w.ErrorMsg2, w.ErrMsg, w.Detail, w.Reason, w.Title}
+	for _, text := range texts {
 		if d := clip(redact(string(text)), DescriptionMax); d != "" {
 			a.description = d
 			break
 		}
 	}
+	for _, code := range []looseText{w.ErrorCode, w.ErrorCode2} {
+		if a.err == "" && code != "0" {
+			a.err = clip(string(code), ErrorMax)
+		}
+	}
+	served := len(w.Data) > 0 || len(w.Entities) > 0
+	failing := failingCode(w.Code) || failingCode(w.Status) || string(w.Success) == "false"
+	if a.err == "" && failing {
+		a.err = clip(word(w.Code), ErrorMax)
+	}
+	a.complains = w.Description != "" && !isYes(string(w.Description)) || !served && a.description != "" && (w.Desc != "" && !isYes(string(w.Desc)) || failing)
+	a.data, a.action, a.uri = w.Data, w.Action, w.URI
+	if a.uri == nil {
+		a.uri = w.Path
+	}
 	return a
+}
+
+// failingCode: a number from 400 on, or a word that does not say that all is well.
+func failingCode(code looseText) bool {
+	n, err := strconv.Atoi(string(code))
+	if err != nil {
+		return code != "" && !isYes(string(code))
+	}
+	return n >= 400
+}
+
+// word is a code that is a word, and no status.
+func word(code looseText) string {
+	if _, err := strconv.Atoi(string(code)); err == nil {
+		return ""
+	}
+	return string(code)
+}
+
+func isYes(text string) bool {
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case "ok", "success", "succeed", "succeeded", "successful", "true", "yes":
+		return true
+	}
+	return false
 }
 
 // looseText takes any JSON value as text, so that a number or an object where a
@@ -166,16 +240,19 @@ func cutAfter(s, mark, instead string) string {
 
 // haystack is what fragments are matched against: "error: description", both in
 // plain form. An answer without an error word starts with ":", one without a
-// description ends with it. An error that is a sentence of its own is also the
-// description when there is none.
+// description ends with it. An error that is a sentence of its own, in words or
+// in snake case, is also the description when there is none.
 func (a answer) haystack() string {
 	word := canonical(a.err)
 	description := a.description
-	if description == "" && strings.Contains(a.err, " ") {
+	switch {
+	case description == "" && strings.Contains(a.err, " "):
 		description = a.err
+	case description == "" && strings.Count(word, "_") > 1:
+		description = word
 	}
 	if description == "" {
 		return word + ":"
 	}
-	return word + ": " + dropBrackets(fold(description))
+	return word + ": " + phrase(dropBrackets(fold(description)))
 }

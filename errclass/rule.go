@@ -45,6 +45,8 @@ type Rule struct {
 	// OutcomeUnknown: the answer does not tell whether the call was executed.
 	// It reaches the verdict only when the request had been written.
 	OutcomeUnknown bool `json:"outcome_unknown,omitempty"`
+	// Mend is what may be done without a person when the call had several targets.
+	Mend Mend `json:"mend,omitempty"`
 
 	Why    Text `json:"why"`    // what the answer means, one sentence
 	Advice Text `json:"advice"` // what to do about it
@@ -103,10 +105,32 @@ func (t *Table) Rules() []Rule {
 	return rules
 }
 
+// A RuleError is one thing that is wrong with one row given to Extend.
+type RuleError struct {
+	Index int    // of the row in Extend's argument, from 0
+	ID    string // of the row, at most ErrorMax bytes
+	Field string // the row's JSON field; empty when several together are wrong
+	Err   error
+}
+
+// Error counts rows from 1.
+func (e *RuleError) Error() string {
+	field := e.Field
+	if field != "" {
+		field += ": "
+	}
+	return fmt.Sprintf("rule %d (%q): %s%v", e.Index+1, e.ID, field, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *RuleError) Unwrap() error { return e.Err }
+
 // Extend returns a table with an operator's rows. A row whose ID is in the table
 // replaces that row in its place; all others are asked first, in their order. An
-// empty Scope is ScopeJob, an empty Delay of a retryable row DelayBackoff. The
-// error joins everything that is wrong with the rows; t is not changed.
+// empty Scope is ScopeJob, an empty Delay of a retryable row DelayBackoff.
+//
+// The error joins one *RuleError for each thing that is wrong with the rows;
+// its method Unwrap() []error lists them. t is not changed.
 func (t *Table) Extend(rules []Rule) (*Table, error) {
 	var (
 		problems []error
@@ -122,12 +146,12 @@ func (t *Table) Extend(rules []Rule) (*Table, error) {
 		if r.Class == ClassRetryable && r.Delay == DelayNone {
 			r.Delay = DelayBackoff
 		}
-		name := fmt.Sprintf("rule %d (%q)", i+1, clip(r.ID, ErrorMax))
-		if err := r.validate(); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		bad := func(field, format string, args ...any) {
+			problems = append(problems, &RuleError{Index: i, ID: clip(r.ID, ErrorMax), Field: field, Err: fmt.Errorf(format, args...)})
 		}
+		r.validate(bad)
 		if seen[r.ID] {
-			problems = append(problems, fmt.Errorf("%s: id: given twice", name))
+			bad("id", "given twice")
 		}
 		seen[r.ID] = true
 		if at := slices.IndexFunc(rows, func(old Rule) bool { return old.ID == r.ID }); at >= 0 {
@@ -136,74 +160,99 @@ func (t *Table) Extend(rules []Rule) (*Table, error) {
 			first = append(first, r)
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("extend rules: %w", err)
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
 	return newTable(append(first, rows...)), nil
 }
 
 const ruleIDMax = 64
 
-func (r Rule) validate() error {
-	var problems []error
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+// validate tells each thing that is wrong with the row to bad.
+func (r Rule) validate(bad func(field, format string, args ...any)) {
 	if !kebab(r.ID) {
-		bad("id: must be kebab-case (a-z, 0-9, -) of at most %d bytes", ruleIDMax)
+		bad("id", "must be kebab-case (a-z, 0-9, -) of at most %d bytes", ruleIDMax)
 	}
 	for _, s := range r.Statuses {
 		if (s < 1 || s > 5) && (s < 100 || s > 599) {
-			bad("statuses: %d is neither a status (100 to 599) nor a family (1 to 5)", s)
+			bad("statuses", "%d is neither a status (100 to 599) nor a family (1 to 5)", s)
 		}
 	}
 	for _, f := range r.Contains {
-		if strings.Trim(f, "^$* \t\n") == "" && strings.TrimSpace(f) != "^:$" {
-			bad("contains: %q has no text to look for", f)
+		if reason := fragmentFault(f); reason != "" {
+			bad("contains", "%q %s", f, reason)
 		}
 	}
 	for _, k := range r.Kinds {
 		if family, verb, ok := strings.Cut(k, "."); !ok || family == "" || verb == "" || strings.Contains(family, "*") || strings.Contains(verb, "*") && verb != "*" {
-			bad(`kinds: %q must be a kind such as "group.add_members", or "group.*"`, k)
+			bad("kinds", `%q must be a kind such as "group.add_members", or "group.*"`, k)
 		}
 	}
 	for _, f := range r.Transports {
 		if f == TransportNone || !f.Valid() {
-			bad("transports: %q must be one of %v", f, Transports())
+			bad("transports", "%q must be one of %v", f, Transports())
 		}
 	}
 	if !r.Body.Valid() {
-		bad("body: %q must be one of %q, %q, %q", r.Body, BodyObject, BodyEmpty, BodyOther)
+		bad("body", "%q must be one of %q, %q, %q", r.Body, BodyObject, BodyEmpty, BodyOther)
 	}
 	if !r.Class.Valid() {
-		bad("class: %q must be one of %v", r.Class, Classes())
+		bad("class", "%q must be one of %v", r.Class, Classes())
 	}
 	if !r.Scope.Valid() {
-		bad("scope: %q must be %q or %q", r.Scope, ScopeJob, ScopeApp)
+		bad("scope", "%q must be %q or %q", r.Scope, ScopeJob, ScopeApp)
 	}
 	if r.Scope == ScopeApp && r.Class != ClassNeedsHuman {
-		bad("scope: %q goes with class %q only", ScopeApp, ClassNeedsHuman)
+		bad("scope", "%q goes with class %q only", ScopeApp, ClassNeedsHuman)
 	}
 	switch {
 	case !r.Delay.Valid():
-		bad("delay: %q must be one of %q, %q, %q, %q", r.Delay, DelayBackoff, DelayRate, DelayMinute, DelayToken)
+		bad("delay", "%q must be one of %q, %q, %q, %q", r.Delay, DelayBackoff, DelayRate, DelayMinute, DelayToken)
 	case r.Delay != DelayNone && r.Class != ClassRetryable:
-		bad("delay: goes with class %q only", ClassRetryable)
+		bad("delay", "goes with class %q only", ClassRetryable)
 	}
 	if r.OutcomeUnknown && r.Class == ClassSuccess {
-		bad("outcome_unknown: does not go with class %q", ClassSuccess)
+		bad("outcome_unknown", "does not go with class %q", ClassSuccess)
+	}
+	if !r.Mend.Valid() {
+		bad("mend", "%q must be %q or %q", r.Mend, MendSplit, MendLeaveOut)
+	}
+	if r.Mend != MendNone && (r.OutcomeUnknown || r.Scope == ScopeApp) {
+		bad("mend", "goes with scope %q and a known outcome only", ScopeJob)
 	}
 	if r.Why.In("") == "" {
-		bad("why: must be given in English or Chinese")
+		bad("why", "must be given in English or Chinese")
 	}
 	if r.Advice.In("") == "" {
-		bad("advice: must be given in English or Chinese")
+		bad("advice", "must be given in English or Chinese")
 	}
 	if r.ID == RuleUnknown && !r.matchesAll() {
-		bad("id: %q is the last row, which has no match columns", RuleUnknown)
+		bad("id", "%q is the last row, which has no match columns", RuleUnknown)
 	}
 	if r.ID != RuleUnknown && r.matchesAll() {
-		bad("give at least one column to match; a row that matches everything would hide all others")
+		bad("", "give at least one column to match; a row that matches everything would hide all others")
 	}
-	return errors.Join(problems...)
+}
+
+// fragmentFault says why a fragment can match nothing, or would match everything.
+func fragmentFault(fragment string) string {
+	if strings.Trim(fragment, "^$* \t\n") == "" && strings.TrimSpace(fragment) != "^:$" {
+		return "has no text to look for"
+	}
+	p := compile(fragment)
+	for _, part := range p.parts {
+		if dropBrackets(part) != part {
+			return `can't match: lists in brackets are emptied before, write "[]"`
+		}
+	}
+	if !p.start {
+		return ""
+	}
+	word, _, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(fragment), "^"), ":")
+	if ok && !strings.Contains(word, "*") && canonical(word) != word {
+		return fmt.Sprintf("can't match: a text begins with the error word in plain form, write %q", "^"+canonical(word)+":")
+	}
+	return ""
 }
 
 func kebab(id string) bool {

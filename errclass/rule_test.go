@@ -2,6 +2,7 @@ package errclass
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
@@ -16,13 +17,15 @@ func TestBuiltinRules(t *testing.T) {
 	commands := map[string]bool{
 		"emq dlq edit": true, "emq dlq resend": true, "emq dlq discard": true, "emq dlq show": true, "emq dlq resolve": true,
 		"emq dlq resolve ID --sent": true, "emq hold clear": true,
+		"emq limit set APP ENDPOINT --calls 200/s --reason TEXT": true, "emq limit list": true,
+		"emq rules unknown": true, "emq rules list": true, "emq kinds": true,
 	}
 	rules := Default().Rules()
 	seen := map[string]bool{}
 	for i, r := range rules {
-		if err := r.validate(); err != nil {
-			t.Errorf("rule %q: %v", r.ID, err)
-		}
+		r.validate(func(field, format string, args ...any) {
+			t.Errorf("rule %q: %s: %s", r.ID, field, fmt.Sprintf(format, args...))
+		})
 		if !id.MatchString(r.ID) || seen[r.ID] {
 			t.Errorf("ID %q is not kebab-case or given twice", r.ID)
 		}

@@ -10,12 +10,19 @@ func builtinRules() []Rule {
 		transportRules(),
 		answeredRules(),
 		credentialRules(),
+		tokenRules(),
 		limitRules(),
-		featureRules(),
+		permissionRules(),
 		goalRules(),
+		bannedRules(),
+		featureRules(),
 		missingRules(),
+		unauthorizedRules(),
 		boundRules(),
+		stateRules(),
+		countRules(),
 		requestRules(),
+		refusedRules(),
 		statusRules(),
 	)
 }
@@ -45,5 +52,12 @@ func retriedByItself() Text {
 	return Text{
 		"emq retries with backoff; if it ends as a dead letter all the same, run `emq dlq resend` once the cause has passed.",
 		"emq 会按退避间隔自动重试；若最终仍进入死信，待故障消除后执行 `emq dlq resend` 重发。",
+	}
+}
+
+func readAndEdit() Text {
+	return Text{
+		"Read the description with `emq dlq show`, correct the payload with `emq dlq edit`, or drop the call with `emq dlq discard`.",
+		"请用 `emq dlq show` 查看错误描述，用 `emq dlq edit` 更正内容，或用 `emq dlq discard` 丢弃。",
 	}
 }

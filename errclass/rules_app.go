@@ -4,29 +4,10 @@ package errclass
 // Nearly all of them hit every call of the app. Rows that hold an app ask for
 // Easemob's own JSON, so that no stranger's page on the way can do it.
 func credentialRules() []Rule {
-	// Texts that mean the token under any error word.
-	tokenTexts := []string{
-		"unable to authenticate", "token is illegal", "token is blank", "corrupt access token",
-		"expired access token", "access token expired", "token has expired", "token is expired",
-		"registration doesn't allow", "registration is not open", ": unauthorized$",
-	}
-	// Error words that mean the token with any text, or none.
-	tokenErrors := []string{"", "unauthorized", "auth_bad_access_token", "invalid_token", "expired_token", "token_expired"}
-	tokenStatuses := []int{400, 401, 403}
-	refused := Text{"Easemob does not accept the access token.", "环信不接受当前的访问 token。"}
-	refreshed := Text{
-		"emq fetches a fresh token and repeats the call at once. Only if that is refused as well is the app held.",
-		"emq 会立即换取新的 token 并重试；若新 token 仍被拒绝，才会暂停（hold）该应用。",
-	}
-	refusedAgain := Text{"Easemob refuses even a token that was fetched a moment ago.", "刚换取的新 token 仍被环信拒绝。"}
-	checkCredentials := Text{
-		"Compare App Key, Client ID, Client Secret and host of this app with the Easemob console (they must belong to the same app and data centre), then run `emq hold clear`.",
-		"请在环信控制台核对该应用的 App Key、Client ID、Client Secret 和域名（须属于同一应用和同一数据中心），然后执行 `emq hold clear`。",
-	}
 	return []Rule{
 		{
 			// A placeholder left in the path reads like a wrong app key, but is one task's mistake.
-			ID: "path-not-filled", Body: BodyObject, Contains: []string{"could not find application for*{*}"},
+			ID: "path-not-filled", Body: BodyObject, Contains: []string{"could not find application for*{*}", "could not find application for*%7b"},
 			Class: ClassPermanent, Scope: ScopeJob,
 			Why: Text{"The path of the call still holds a placeholder in braces.", "请求路径中留有未替换的花括号占位符。"},
 			Advice: Text{
@@ -35,7 +16,12 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			ID: "app-not-found", Body: BodyObject, Contains: []string{"^organization_application_not_found:", "could not find application for"},
+			ID: "app-not-found", Statuses: []int{family4xx, 500}, Body: BodyObject, Contains: []string{
+				"^organization_application_not_found:", "^application_not_found:", "^organization_not_found:", "^app_not_found:", "^auth_no_application:",
+				"could not find application", "cannot find application", "application not found", "app not found", "appkey not found",
+				"application not exist", "application does not exist", "app not exist", "app does not exist", "appkey not exist",
+				"appkey does not exist", "appkey is not exist", "organization not found", "organization does not exist", "应用不存在", "appkey不存在", "appkey 不存在",
+			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"Easemob knows no such app on this host: the App Key is wrong, or the app lives in another data centre.", "该域名下没有此应用：App Key 有误，或应用属于其他数据中心。"},
 			Advice: Text{
@@ -44,7 +30,10 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			ID: "login-refused", Contains: []string{"invalid username or password", "^invalid_grant:*user*not found"},
+			ID: "login-refused", Contains: []string{
+				"username or password", "^invalid_grant:*user*not", "password is wrong", "password is incorrect", "wrong password", "password error",
+				"^auth_invalid_username_or_password:", "用户名或密码", "密码错误",
+			},
 			Class: ClassPermanent, Scope: ScopeJob,
 			Why: Text{"A user token was asked for with an unknown user or a wrong password.", "获取用户 token 时用户不存在或密码错误。"},
 			Advice: Text{
@@ -53,9 +42,11 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			ID: "credentials-refused", Body: BodyObject, Contains: []string{
-				"^invalid_grant:", "^invalid_client:", "client_id does not match", "client_secret does not match",
-				"client_id must be provided", "client_secret must be provided",
+			ID: "credentials-refused", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
+				"^invalid_grant:", "^invalid_client:", "^unauthorized_client:", "^auth_missing_credentials:",
+				"client_id*not match", "client_secret*not match", "client_id must be provided", "client_secret must be provided",
+				"client_id is", "client_secret is", "client_id cannot", "client_secret cannot", "client id*not match", "client secret*not match",
+				"invalid client", "client authentication failed", "client credential",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"Easemob does not accept the Client ID or Client Secret, so no token can be had.", "环信不接受 Client ID 或 Client Secret，无法获取 token。"},
@@ -65,7 +56,26 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			ID: "banned", Body: BodyObject, Contains: []string{"^forbidden_service_operation:", "service operation not allowed"},
+			// Before the allow lists of groups, whose texts also speak of a whitelist.
+			ID: "address-refused", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
+				": *ip *whitelist", "ip address*not", "client ip", "remote ip", "source ip", "your ip", "request ip", "ip not allowed",
+				"ip is not allowed", "ip whitelist", "ip白名单", "ip不在", "ip 不在", "ip地址",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeApp,
+			Why: Text{"Easemob takes no calls of this app from the workers' address.", "环信不接受来自 worker 所在 IP 的请求。"},
+			Advice: Text{
+				"Add the workers' outgoing address to the IP allow list in the Easemob console, then run `emq hold clear`.",
+				"请在环信控制台的 IP 白名单中加入 worker 的出口 IP，然后执行 `emq hold clear`。",
+			},
+		},
+		{
+			ID: "banned", Statuses: []int{family4xx, family5xx}, Body: BodyObject, Contains: []string{
+				"^forbidden_service_operation:", "service operation not allowed", "service operation is not allowed",
+				"app is suspended", "app has been suspended", "app is banned", "app is disabled", "app is frozen", "app is blocked", "app has been banned", "app has been disabled", "app has been frozen", "app was disabled",
+				"appkey is banned", "appkey is disabled", "appkey is frozen", "appkey has been banned", "appkey has been disabled", "appkey has been frozen",
+				"application is banned", "application is disabled", "application has been banned", "application has been disabled",
+				"organization is disabled", "organization is banned", "应用已被封", "应用已被禁", "应用被封", "应用被禁", "应用已冻结", "appkey已被", "appkey被",
+			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"Easemob has banned the app, or the user the call is about.", "该应用或调用所涉及的用户已被环信封禁。"},
 			Advice: Text{
@@ -74,46 +84,90 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			// "oldPassword is required": the vendor's page gives a missing admin token as the cause.
-			ID: "token-rank", Body: BodyObject, Contains: []string{"subject does not have permission", "access authorized", "oldpassword is required"},
+			// All kinds but raw calls are within an app token's rank, so it is the token that is not the app's.
+			ID: "token-rank", Statuses: []int{family4xx}, Body: BodyObject, Contains: tokenRank(),
+			Kinds: []string{"message.*", "group.*", "chatroom.*", "user.*"},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"The token is valid but ranks too low for this call; it is not this app's admin token.", "token 有效但权限不足：它不是该应用的 App Token（管理员 token）。"},
 			Advice: Text{
-				"Check that Client ID and Client Secret are those of this very app in the Easemob console, then run `emq hold clear`. Calls above the app's own rank can't go through emq: `emq dlq discard`.",
-				"请在环信控制台确认 Client ID 和 Client Secret 属于该应用，然后执行 `emq hold clear`。需要更高权限的调用不能通过 emq 发送，请用 `emq dlq discard` 丢弃。",
+				"Check that Client ID and Client Secret are those of this very app in the Easemob console, then run `emq hold clear`.",
+				"请在环信控制台确认 Client ID 和 Client Secret 属于该应用，然后执行 `emq hold clear`。",
 			},
 		},
 		{
-			ID: "no-permission", Statuses: []int{401, 403}, Body: BodyObject, Contains: []string{
-				"no permission", "permission is required", "permission denied", "not authorized to", ": auth error",
-			},
-			Class: ClassPermanent, Scope: ScopeJob,
-			Why: Text{"Easemob refuses the operation to whoever it is made for; the token is not the reason.", "操作者无权执行该操作，与 token 无关。"},
+			// The vendor's page gives a missing admin token as the cause.
+			ID: "admin-token-missing", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{"oldpassword is required"},
+			Class: ClassNeedsHuman, Scope: ScopeApp,
+			Why: Text{"Easemob wants the old password, because the token is not this app's admin token.", "环信要求提供旧密码，说明所用 token 不是该应用的 App Token（管理员 token）。"},
 			Advice: Text{
-				"Correct the acting user or the target with `emq dlq edit`, or drop the call with `emq dlq discard`.",
-				"请用 `emq dlq edit` 更正操作者或目标，或用 `emq dlq discard` 丢弃。",
+				"Check that Client ID and Client Secret are those of this very app in the Easemob console, then run `emq hold clear`.",
+				"请在环信控制台确认 Client ID 和 Client Secret 属于该应用，然后执行 `emq hold clear`。",
 			},
 		},
 		{
-			ID: "token-refused-again", Statuses: tokenStatuses, Contains: tokenTexts, FreshToken: true,
-			Class: ClassNeedsHuman, Scope: ScopeApp,
-			Why: refusedAgain, Advice: checkCredentials,
+			ID: "above-rank", Statuses: []int{family4xx}, Body: BodyObject, Contains: tokenRank(),
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why: Text{"The call asks for more than an app's token may do.", "该调用超出了应用 token 的权限。"},
+			Advice: Text{
+				"Correct the path with `emq dlq edit`. Calls on an organization, or for another app, can't go through emq: `emq dlq discard`.",
+				"请用 `emq dlq edit` 更正路径。组织级接口或其他应用的接口不能通过 emq 调用，请用 `emq dlq discard` 丢弃。",
+			},
 		},
+	}
+}
+
+func tokenRank() []string {
+	return []string{"subject does not have permission", "access authorized", "need admin token", "admin token is required", "app token is required"}
+}
+
+// tokenRules: what a fresh token cures, and what is no better with one. Rows that
+// go by words stand before features and goals; rows that go by the status alone,
+// after everything that a text can say.
+func tokenRules() []Rule {
+	// Texts that mean the token under any error word.
+	texts := []string{
+		"unable to authenticate", "token is illegal", "token is blank", "corrupt access token",
+		"expired access token", "access token*expired", "access token*invalid", "invalid access token", "illegal access token", "access_token",
+		"token expired", "token has expired", "token is expired", "token invalid", "token失效", "token过期", "token已过期", "token 已过期", "token无效",
+		"registration does not allow", "registration is not open", "registration not open", ": unauthorized$",
+		"^auth_*token:",
+	}
+	with401 := []string{
+		"token", "authenticat", "unauthorized:*login", "jwt", "bearer", "credential", "not logged in", "未授权", "未认证", "鉴权", "认证失败", "未登录",
+	}
+	return []Rule{
+		// "token is blank!" is a text of the group service, whose other 401s are no permission.
+		refusedAgain("token-refused-again", Rule{Statuses: []int{400, 401, 403}, Contains: texts}),
+		refusedToken("token-refused", Rule{Statuses: []int{400, 401, 403}, Contains: texts}),
 		{
-			ID: "token-refused", Statuses: tokenStatuses, Contains: tokenTexts,
-			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayToken,
-			Why: refused, Advice: refreshed,
+			// These services give 401 when the token is not the user's of whom they are asked.
+			ID: "token-of-another", Statuses: []int{401}, Body: BodyObject, Contains: []string{"^metadata_error:*token", "^metadata:*token", "^message_rewrite_error:*token"},
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why:    Text{"The service wants the token of the user that the call is about.", "该服务要求使用调用所涉及用户的 token。"},
+			Advice: readAndEdit(),
 		},
+		refusedAgain("token-doubted-again", Rule{Statuses: []int{401}, Contains: with401}),
+		refusedToken("token-doubted", Rule{Statuses: []int{401}, Contains: with401}),
+	}
+}
+
+// unauthorizedRules: a 401 that says no more than that.
+func unauthorizedRules() []Rule {
+	words := []string{"unauthorized", "auth_bad_access_token", "invalid_token", "expired_token", "token_expired", "authentication_failed", "unauthenticated"}
+	return []Rule{
+		refusedAgain("unauthorized-again", Rule{Statuses: []int{401}, Errors: words}),
+		refusedToken("unauthorized", Rule{Statuses: []int{401}, Errors: words}),
+		// Without an error word the token gets the benefit of the doubt once. After
+		// that, only what says nothing else holds the app: a refusal with a text of
+		// its own is this call's.
+		refusedAgain("unauthorized-wordless-again", Rule{Statuses: []int{401}, Contains: []string{"^:$", "authorization required", "unauthorized"}}),
 		{
-			ID: "unauthorized-again", Statuses: []int{401}, Errors: tokenErrors, FreshToken: true,
-			Class: ClassNeedsHuman, Scope: ScopeApp,
-			Why: refusedAgain, Advice: checkCredentials,
+			ID: "refused-for-another-reason", Statuses: []int{401}, Errors: []string{""}, FreshToken: true,
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why:    Text{"Easemob refuses this call with a fresh token too, for a reason of its own.", "换用新 token 后环信仍拒绝该调用，原因另有所述。"},
+			Advice: readAndEdit(),
 		},
-		{
-			ID: "unauthorized", Statuses: []int{401}, Errors: tokenErrors,
-			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayToken,
-			Why: refused, Advice: refreshed,
-		},
+		refusedToken("unauthorized-wordless", Rule{Statuses: []int{401}, Errors: []string{""}}),
 		{
 			// Seen live: the attribute service answers a missing token with 400 and no body.
 			ID: "attributes-refused-again", Statuses: []int{400}, Kinds: []string{"user.set_attributes"}, Body: BodyEmpty, FreshToken: true,
@@ -128,73 +182,61 @@ func credentialRules() []Rule {
 			ID: "attributes-refused", Statuses: []int{400}, Kinds: []string{"user.set_attributes"}, Body: BodyEmpty,
 			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayToken,
 			Why:    Text{"The attribute service refused the call without a word, which is how it answers to a missing token.", "用户属性服务拒绝了请求且未说明原因；token 无效时它即如此应答。"},
-			Advice: refreshed,
+			Advice: refreshedByItself(),
 		},
 	}
 }
 
-// limitRules: limits that time cures, and quotas that it does not.
-func limitRules() []Rule {
+func refusedToken(id string, r Rule) Rule {
+	r.ID, r.Class, r.Scope, r.Delay = id, ClassRetryable, ScopeJob, DelayToken
+	r.Why = Text{"Easemob does not accept the access token.", "环信不接受当前的访问 token。"}
+	r.Advice = refreshedByItself()
+	return r
+}
+
+func refusedAgain(id string, r Rule) Rule {
+	r.ID, r.FreshToken, r.Class, r.Scope = id, true, ClassNeedsHuman, ScopeApp
+	r.Why = Text{"Easemob refuses even a token that was fetched a moment ago.", "刚换取的新 token 仍被环信拒绝。"}
+	r.Advice = Text{
+		"Compare App Key, Client ID, Client Secret and host of this app with the Easemob console (they must belong to the same app and data centre), then run `emq hold clear`.",
+		"请在环信控制台核对该应用的 App Key、Client ID、Client Secret 和域名（须属于同一应用和同一数据中心），然后执行 `emq hold clear`。",
+	}
+	return r
+}
+
+func refreshedByItself() Text {
+	return Text{
+		"emq fetches a fresh token and repeats the call at once. Only if that is refused as well is the app held.",
+		"emq 会立即换取新的 token 并重试；若新 token 仍被拒绝，才会暂停（hold）该应用。",
+	}
+}
+
+// permissionRules: a refusal for who acts, not for what is asked.
+func permissionRules() []Rule {
 	return []Rule{
 		{
-			ID: "plan-quota", Body: BodyObject, Contains: []string{"^resource_limited:", "exceeded the limit of the*edition", "upgrade to*edition"},
-			Class: ClassNeedsHuman, Scope: ScopeApp,
-			Why: Text{"A quota of the app's plan is used up; waiting does not help.", "应用套餐包的额度已用完，等待无济于事。"},
-			Advice: Text{
-				"Upgrade the plan in the Easemob console or talk to Easemob's sales, then run `emq hold clear`.",
-				"请在环信控制台升级套餐包或联系环信商务，然后执行 `emq hold clear`。",
+			ID: "feature-denied", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
+				"app has no permission", "appkey has no permission", "application has no permission", "app not allowed to use", "appkey not allowed to use", "应用没有权限", "应用无权",
 			},
-		},
-		{
-			// Broadcasts are limited per minute or half hour; a retry each second would be refused for long.
-			ID: "broadcast-rate", Contains: []string{"^reach_limit:", "reached api limit"}, Kinds: []string{"message.broadcast"},
-			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
-			Why: Text{"Broadcasts are sent too close together.", "广播消息发送过于频繁。"},
-			Advice: Text{
-				"emq waits and repeats without spending an attempt. Space broadcasts out (one in 30 minutes to all users, one a minute to online users) when you enqueue them.",
-				"emq 会等待后重试，不消耗尝试次数。请拉开广播间隔（全员广播 30 分钟 1 次，在线用户广播每分钟 1 次），入队时即错开。",
-			},
-		},
-		{
-			ID: "rate-limit", Contains: []string{"^reach_limit:", "reached api limit"},
-			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayRate,
-			Why: Text{"The app made more calls in a second than this endpoint allows.", "该接口每秒的调用次数超过了上限。"},
-			Advice: Text{
-				"emq waits a second or two and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit.",
-				"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
-			},
-		},
-		{
-			// Groups and rooms count per second, users per minute; neither kind nor body
-			// tells which, and a minute is right for both.
-			ID: "message-rate", Statuses: []int{403, 429}, Contains: []string{
-				"message send reach*limit", "^message_send_error:*reach*limit", "^message_send_error: forbidden for url",
-			},
-			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
-			Why: Text{"The app sent more messages than its limit allows; each recipient counts as one.", "消息发送条数超过频率上限；每个接收方计一条。"},
-			Advice: Text{
-				"emq waits up to a minute and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit.",
-				"emq 最多等待一分钟后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
-			},
-		},
-		{
-			// The quota is the day's. Holding a broadcast for hours and then sending it
-			// unasked is worse than asking a person.
-			ID: "broadcast-quota", Statuses: []int{403, 429}, Contains: []string{"broadcast*limit"},
 			Class: ClassNeedsHuman, Scope: ScopeJob,
-			Why: Text{"The day's quota of broadcasts is used up; it starts anew at 00:00 UTC (08:00 in Beijing).", "当天的广播次数已用完，UTC 零点（北京时间 8 点）重新计数。"},
+			Why: Text{"The app may not use the feature that this call needs.", "该应用无权使用此调用所需的功能。"},
 			Advice: Text{
-				"Run `emq dlq resend` after that hour if the broadcast is still wanted, or have Easemob raise the quota; else `emq dlq discard`.",
-				"若仍需广播，请在此时刻之后执行 `emq dlq resend`，或联系环信商务上调额度；否则用 `emq dlq discard` 丢弃。",
+				"Switch the feature on in the Easemob console, or have Easemob's sales do it, then run `emq dlq resend`.",
+				"请在环信控制台开通该功能，或联系环信商务开通，然后执行 `emq dlq resend`。",
 			},
 		},
 		{
-			ID: "concurrent-operation", Statuses: []int{family4xx, family5xx}, Body: BodyObject, Contains: []string{
-				"^concurrent_operation", "concurrent operation", "concurrency", "concurrent modif",
+			ID: "no-permission", Statuses: []int{400, 401, 403}, Body: BodyObject, Contains: []string{
+				"no permission", "permission is required", "permission denied", "permission required", "not have permission", "have no right", "not have*permission", "without permission",
+				"insufficient permission", "insufficient privilege", "insufficient scope", "not authorized to", "not permitted", "no authority", ": auth error",
+				"not allowed to", "access is denied", "access denied", "only*owner", "only*admin", "没有权限", "无权限", "权限不足", "无权",
 			},
-			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayBackoff,
-			Why:    Text{"Another call changed the same thing at the same moment.", "另一个调用正在同时修改同一对象。"},
-			Advice: retriedByItself(),
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why: Text{"Easemob refuses the operation to whoever it is made for; the token is not the reason.", "操作者无权执行该操作，与 token 无关。"},
+			Advice: Text{
+				"Correct the acting user or the target with `emq dlq edit`, or drop the call with `emq dlq discard`.",
+				"请用 `emq dlq edit` 更正操作者或目标，或用 `emq dlq discard` 丢弃。",
+			},
 		},
 	}
 }
@@ -203,12 +245,26 @@ func limitRules() []Rule {
 func featureRules() []Rule {
 	return []Rule{
 		{
-			ID: "feature-off", Statuses: []int{400, 403}, Body: BodyObject, Contains: []string{
-				"^service_open:", "unopened", "not open", "not opened", "not enabled", "not activated", "service not allow",
-				" is disabled", "^forbidden_op:$",
+			ID: "feature-off", Statuses: []int{400, 402, 403, 404, 405, 406, 409, 422}, Body: BodyObject, Contains: []string{
+				"^service_open:", "^service_not_open:", "^feature_not", "^service_not_enabled:", "unopen", "not open", "not opened", "not be opened", "not been opened", "not enable",
+				"not been enabled", "not activated", "not been activated", "service not allow", "service is not allow", "not been turned on", "not turned on",
+				"is disabled", "service disabled", "feature disabled", "has been disabled for", "service is closed", "feature is closed", "is turned off", "not available for", "not subscribed", "not purchased", "not support this feature",
+				"feature*not support", "not supported in", "not supported by your", "not included in", "feature is not available", "function is not",
+				"未开通", "未启用", "没有开通", "未开启", "未打开", "未购买", "^forbidden_op:$",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeJob,
 			Why: Text{"The feature this call needs is not switched on for the app.", "该应用未开通此调用所需的功能。"},
+			Advice: Text{
+				"Switch the feature on in the Easemob console, or have Easemob's sales do it, then run `emq dlq resend`.",
+				"请在环信控制台开通该功能，或联系环信商务开通，然后执行 `emq dlq resend`。",
+			},
+		},
+		{
+			ID: "feature-off-behind", Statuses: []int{family5xx}, Body: BodyObject, Contains: []string{
+				"^service_open:", "unopen", "is not open", "service not open", "app not open", "appkey not open", "is not enabled", "service not allow", "未开通",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"The feature this call needs is not switched on for the app (reported as a server error).", "该应用未开通此调用所需的功能（以 5xx 返回）。"},
 			Advice: Text{
 				"Switch the feature on in the Easemob console, or have Easemob's sales do it, then run `emq dlq resend`.",
 				"请在环信控制台开通该功能，或联系环信商务开通，然后执行 `emq dlq resend`。",

@@ -1,43 +1,72 @@
 package errclass
 
+import "slices"
+
 // goalRules: refusals that say how things already stand. Where that is what the
 // call wanted, the goal holds and the task is done; for every other kind, an
 // unknown kind and call.raw among them, the same text means that the request is
 // wrong, which loses nothing: a person sees it. Only Easemob's own JSON counts:
 // a stranger's 404 page must never end a task as done.
 func goalRules() []Rule {
-	member := []string{
-		"already in group", "already in the group", "already in this group", "already in chatroom",
-		"already in the chatroom", "already in this chatroom", "already a member",
-	}
-	notMember := []string{
-		"not members of", "not a member of", "not member of", "doesn't exist in group", "does not exist in group",
-		"doesn't exist in chatroom", "does not exist in chatroom",
-		"not in group", "not in the group", "not in this group", "not in chatroom", "not in the chatroom", "not in this chatroom",
-	}
-	notAdmin := []string{"is not admin", "not an admin", "not admin of"}
-	sameOwner := []string{"new owner and old owner are the same"}
-	notFriends := []string{"not friends"}
-	recalled := []string{"not_found msg", "not found msg"}
-	taken := []string{"^duplicate_unique_property_exists:", "requires that property named username be unique"}
-	noUser := append(userMissing(), "^service_resource_not_found:")
-	noGroup := append(groupMissing(), "^service_resource_not_found:", "^resource_not_found:$")
+	var (
+		member = []string{
+			"already in group", "already in the group", "already in this group", "already in chatroom", "already in the chatroom",
+			"already in this chatroom", "already in room", "already in the room", "already a member", "already member", "already the member", "already been a member",
+			"already group member", "already joined", "already join", "already exist in group", "already exists in group", "already exist in chatroom", "already exists in chatroom",
+			"has joined the group", "has joined this group", "has joined the chatroom", "has joined this chatroom", "are already in", "is already in group", "is member of group already",
+			"已在群", "已经在群", "已是群成员", "已经是群成员", "已加入", "已经加入", "已在聊天室", "已经在聊天室",
+		}
+		notMember = []string{
+			"not members of", "not member of", "not a member", "not the member", "not group member", "not a group member", "not chatroom member", "not members",
+			"not exist in group", "not exist in the group", "not exist in this group", "not exist in chatroom", "not exist in the chatroom", "not exist in this chatroom",
+			"not in group", "not in the group", "not in this group", "not in chatroom", "not in the chatroom", "not in this chatroom", "not in room", "not in the room",
+			"not found in group", "not found in the group", "not found in chatroom", "not belong to group", "not belong to this group", "not belong to the group", "not belong to the chatroom", "not belong to this chatroom",
+			"not joined", "no longer in", "不在群", "不在该群", "不是群成员", "不是该群", "不在聊天室", "不在该聊天室", "不是聊天室成员", "非群成员", "未加入",
+		}
+		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "已是管理员", "已经是管理员"}
+		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "不是管理员", "非管理员"}
+		sameOwner = []string{
+			"new owner and old owner", "old owner and new owner", "already owner", "already the owner", "already is owner", "is owner already", "same owner", "owner is the same",
+			"已是群主", "已经是群主", "新旧群主",
+		}
+		friends    = []string{"already friend", "already a friend", "already contact", "already a contact", "already in contact", "already in roster", "已是好友", "已经是好友"}
+		notFriends = []string{"not friend", "not a friend", "not contact", "not a contact", "not in contact", "not in roster", "不是好友", "非好友"}
+		recalled   = []string{
+			"not_found msg", "not found msg", "already recalled", "already been recalled", "has been recalled", "msg not found", "message not found",
+			"msg not exist", "msg does not exist", "message not exist", "message does not exist", "^message_recall_error:*not_found", "已撤回", "已经撤回", "已被撤回", "消息不存在",
+		}
+		taken = []string{
+			"^duplicate_unique_property_exists:", "property named username be unique", ": *username*already exist", ": *user*already exist", "already registered", "been registered",
+			"already been taken", "already taken", "is taken", "already in use", "^user_already_exist", "^username_already_exist", "^username_exist", "^user_exist", "用户已存在", "用户名已存在", "用户已经存在", "已被注册", "已注册", "已经注册",
+		}
+		noUser = append(userMissing(), "^service_resource_not_found:", "service resource not found")
+		// The page lists the deletion of an unknown user as a 404 without a word.
+		noUserWordless = []string{"^:$"}
+		noGroup        = append(groupMissing(), "^rest_group_feign:", "^service_resource_not_found:", "service resource not found", "^resource_not_found:$", "^resource_not_found: resource not found$")
+	)
 
+	// Not 401: whoever is not let in learns nothing of how things stand.
 	done := func(id string, contains, kinds []string, why Text) Rule {
 		return Rule{
-			ID: id, Statuses: []int{family4xx}, Body: BodyObject, Contains: contains, Kinds: kinds,
+			ID: id, Statuses: []int{400, 403, 404, 409, 410}, Body: BodyObject, Contains: contains, Kinds: kinds,
 			Class: ClassSuccess, Scope: ScopeJob, Why: why, Advice: nothingToDo(),
 		}
 	}
+	// The same of one among several, who alone is done.
+	doneForNamed := func(id string, contains, kinds []string, why Text) Rule {
+		r := done(id, contains, kinds, why)
+		r.Mend = MendLeaveOut
+		return r
+	}
 	wrong := func(id string, contains []string, why, advice Text) Rule {
 		return Rule{
-			ID: id, Statuses: []int{family4xx}, Body: BodyObject, Contains: contains,
-			Class: ClassPermanent, Scope: ScopeJob, Why: why, Advice: advice,
+			ID: id, Statuses: []int{family4xx, 500}, Body: BodyObject, Contains: contains,
+			Class: ClassPermanent, Scope: ScopeJob, Mend: MendLeaveOut, Why: why, Advice: advice,
 		}
 	}
 
 	return []Rule{
-		done("already-member", member, both("add_members"),
+		doneForNamed("already-member", member, both("add_members"),
 			Text{"Everyone to be added is in the group or room already.", "要添加的用户都已在群组或聊天室中。"}),
 		wrong("member-exists", member,
 			Text{"The user is already in the group or room.", "该用户已在群组或聊天室中。"},
@@ -46,7 +75,7 @@ func goalRules() []Rule {
 				"若目的仅在于此，请用 `emq dlq discard` 丢弃；否则用 `emq dlq edit` 更正。",
 			}),
 
-		done("already-not-member", notMember, both("remove_members", "unmute_members", "unblock_members", "disallow_members", "remove_admin"),
+		doneForNamed("already-not-member", notMember, both("remove_members", "unmute_members", "unblock_members", "disallow_members", "remove_admin"),
 			Text{"None of the users is in the group or room, so there is nothing to take away from them.", "这些用户都不在群组或聊天室中，目标状态已经成立。"}),
 		wrong("not-member", notMember,
 			Text{"The user is not in the group or room (a room drops members two minutes after they go offline).", "该用户不在群组或聊天室中（聊天室成员离线两分钟后会自动退出）。"},
@@ -55,6 +84,8 @@ func goalRules() []Rule {
 				"请先添加该用户再执行 `emq dlq resend`，或用 `emq dlq edit` 去掉该用户，或用 `emq dlq discard` 丢弃。",
 			}),
 
+		done("already-admin", admin, both("add_admin"),
+			Text{"The user is an admin of the group or room already.", "该用户已是群组或聊天室的管理员。"}),
 		done("already-not-admin", notAdmin, both("remove_admin"),
 			Text{"The user is no admin of the group or room.", "该用户本就不是群组或聊天室的管理员。"}),
 		wrong("not-admin", notAdmin,
@@ -70,18 +101,49 @@ func goalRules() []Rule {
 			Text{"The new owner and the old one are the same user.", "新旧所有者是同一用户。"},
 			Text{"Correct the new owner with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 更正新的所有者，或用 `emq dlq discard` 丢弃。"}),
 
+		doneForNamed("already-blocked", []string{"already in blacklist", "already in the blacklist", "already blocked", "already been blocked", "already blacklisted", "已在黑名单", "已经在黑名单", "已被拉黑", "已拉黑"},
+			append(both("block_members"), "user.block"),
+			Text{"The user is on the block list already.", "该用户已在黑名单中。"}),
+		doneForNamed("already-not-blocked", []string{"not in blacklist", "not in the blacklist", "not blocked", "not been blocked", "不在黑名单"},
+			append(both("unblock_members"), "user.unblock"),
+			Text{"The user is not on the block list.", "该用户本就不在黑名单中。"}),
+		doneForNamed("already-allowed", []string{"already in whitelist", "already in the whitelist", "already whitelisted", "已在白名单", "已经在白名单"}, both("allow_members"),
+			Text{"The user is on the allow list already.", "该用户已在白名单中。"}),
+		doneForNamed("already-not-allowed", []string{"not in whitelist", "not in the whitelist", "not whitelisted", "不在白名单"}, both("disallow_members"),
+			Text{"The user is not on the allow list.", "该用户本就不在白名单中。"}),
+		doneForNamed("already-muted", []string{"already muted", "already been muted", "already mute", "already in mute", "already in the mute", "已被禁言", "已禁言", "已经被禁言"},
+			append(both("mute_members", "mute_all"), "user.mute"),
+			Text{"Whom the call is to mute is muted already.", "禁言已经生效。"}),
+		doneForNamed("already-not-muted", []string{"not muted", "not been muted", "not mute", "not in mute", "not in the mute", "未被禁言", "未禁言", "没有被禁言", "不在禁言"},
+			both("unmute_members", "unmute_all"),
+			Text{"Whom the call is to unmute is not muted.", "该用户或群组本就未被禁言。"}),
+
+		done("already-contact", friends, []string{"user.add_contact"},
+			Text{"The two users are contacts already.", "两个用户已是好友。"}),
 		done("already-not-contact", notFriends, []string{"user.remove_contact"},
 			Text{"The two users are no contacts.", "两个用户本就不是好友。"}),
 		wrong("not-contact", notFriends,
 			Text{"The two users are no contacts.", "两个用户不是好友。"},
 			Text{"Make them contacts first and run `emq dlq resend`, or drop the call with `emq dlq discard`.", "请先添加好友再执行 `emq dlq resend`，或用 `emq dlq discard` 丢弃。"}),
 
+		done("already-deactivated", []string{"already deactivated", "already been deactivated", "has been deactivated", "is deactivated", "already disabled", "already banned", "already inactive", "not activated", "已被封禁", "已封禁", "已经被封禁", "已被禁用"},
+			[]string{"user.deactivate"},
+			Text{"The user is deactivated already.", "该用户已被封禁。"}),
+		done("already-activated", []string{"already activated", "already active", "already been activated", "already enabled", "is activated", "not deactivated", "not banned", "not disabled", "未被封禁", "未封禁"},
+			[]string{"user.activate"},
+			Text{"The user is active already.", "该用户本就未被封禁。"}),
+		done("already-offline", []string{"not online", "is offline", "user offline", "already offline", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
+			Text{"The user is not online.", "该用户不在线。"}),
+
 		done("already-recalled", recalled, []string{"message.recall"},
 			Text{"The message is gone from the server: recalled before, or expired.", "消息已不在服务器上：此前已撤回或已过期。"}),
+		// Only the addition of a reaction gives this text, so that it proves what the call was.
+		done("already-reacted", []string{"already operation this message"}, []string{"call.raw"},
+			Text{"The user has added this reaction already.", "该用户已添加过此表情回复。"}),
 
 		{
 			ID: "password-conflict", Contains: []string{"has a different password"},
-			Class: ClassPermanent, Scope: ScopeJob,
+			Class: ClassPermanent, Scope: ScopeJob, Mend: MendLeaveOut,
 			Why: Text{"The call names one user twice, with different passwords.", "同一请求中有同名用户但密码不同。"},
 			Advice: Text{
 				"Leave each user in once with `emq dlq edit`, then run `emq dlq resend`.",
@@ -89,8 +151,8 @@ func goalRules() []Rule {
 			},
 		},
 		{
-			ID: "already-registered", Statuses: []int{family4xx}, Body: BodyObject, Contains: taken, Kinds: []string{"user.register"},
-			Class: ClassSuccess, Scope: ScopeJob,
+			ID: "already-registered", Statuses: []int{400, 403, 409}, Body: BodyObject, Contains: append(slices.Clone(taken), "already exist", "已存在", "已经存在"), Kinds: []string{"user.register"},
+			Class: ClassSuccess, Scope: ScopeJob, Mend: MendLeaveOut,
 			Why: Text{"The user exists already.", "该用户已存在。"},
 			Advice: Text{
 				"Nothing to do, unless the password must be the one in this call: then enqueue user.reset_password.",
@@ -103,6 +165,12 @@ func goalRules() []Rule {
 
 		done("user-already-gone", noUser, []string{"user.delete"},
 			Text{"There is no such user (any more).", "该用户不存在（或已被删除）。"}),
+		{
+			ID: "user-already-gone-wordless", Statuses: []int{404}, Body: BodyObject, Contains: noUserWordless, Kinds: []string{"user.delete"},
+			Class: ClassSuccess, Scope: ScopeJob,
+			Why:    Text{"There is no such user (any more): Easemob answers so without a word.", "该用户不存在（或已被删除）：环信以无描述的 404 应答。"},
+			Advice: nothingToDo(),
+		},
 		done("group-already-gone", noGroup, both("delete"),
 			Text{"There is no such group or room (any more).", "该群组或聊天室不存在（或已被解散）。"}),
 	}
@@ -112,28 +180,49 @@ func goalRules() []Rule {
 // not in a group has other texts, which are asked before.
 func userMissing() []string {
 	return []string{
-		"username*doesn't exist", "username*does not exist", "username*not exist",
-		"group member*doesn't exist", "group member*does not exist",
-		"user with id*not exist", "user*not found", "user not exist", "user doesn't exist", "user does not exist",
-		"does not exist in app", "^required_property_not_found:",
+		": *user*not exist", ": *user*not found", ": *user*unexist", ": *user*inexist", "no such user", "unknown user", "not exist in app", "not find user", "not find the user",
+		": *user*been deleted", ": *account*not exist", "adding new block", "^required_property_not_found:", "^user_not_found", "^user_not_exist", "^no_such_user",
+		"user id*invalid", "用户不存在", "用户*不存在", "账号不存在", "帐号不存在", "用户未找到", "找不到用户",
 	}
 }
 
 // groupMissing are the texts for a group that does not exist; rooms use the same.
 func groupMissing() []string {
 	return []string{
-		"grpid*not exist", "grpid*doesn't exist", "not find this group", "not find this chatroom",
-		"group not exist", "group not found", "group id doesn't exist", "group id does not exist",
-		"group doesn't exist", "group does not exist",
-		"chatroom not exist", "chatroom not found", "chatroom doesn't exist", "chatroom does not exist",
-		"^rest_group_feign:",
+		"grpid*not exist", "grpid*not found", "grpid*been d", "grpid*is d", "not find this group", "not find this chatroom", "not find group", "not find the group", "not find chatroom", "not find the chatroom",
+		": *group*not exist", ": *group*not found", ": *room*not exist", ": *room*not found", "no such group", "no such chatroom", "unknown group",
+		": *group*been deleted", ": *group*been destroyed", ": *group*been dismissed", ": *group*been disbanded", ": *room*been deleted", ": *room*been destroyed", ": *room*been dismissed",
+		": *group*is deleted", ": *group*is destroyed", ": *room*is destroyed",
+		"^group_not_found", "^group_not_exist", "^chatroom_not_found", "^chatroom_not_exist",
+		"群组不存在", "群组*不存在", "群不存在", "聊天室不存在", "聊天室*不存在", "群组已解散", "群已解散", "聊天室已解散", "群组已被解散",
+	}
+}
+
+// bannedRules: what the call is about is there, but barred from use.
+func bannedRules() []Rule {
+	return []Rule{
+		{
+			ID: "target-banned", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
+				": *user*banned", "user is disabled", "user has been disabled", "user account is disabled", ": *user*deactivated", ": *user*been frozen", "user is frozen", "user is forbidden", "user is not activated", "user not activated",
+				"user not active", "user is not active", "user is inactive", ": *account*disabled", ": *account*banned", ": *account*frozen", "account is locked",
+				": *sender*muted", ": *user*muted", "globally muted", "global mute", "you are muted", "you have been muted",
+				"group is disabled", "group has been disabled", ": *group*is banned", ": *group*been banned", "room is disabled", "room has been disabled", ": *room*is banned", ": *room*been banned",
+				"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "群*禁用", "聊天室*封禁", "禁言",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"The user, group or room that the call is about is banned, disabled or muted.", "调用所涉及的用户、群组或聊天室已被封禁、停用或禁言。"},
+			Advice: Text{
+				"Lift the ban (user.activate, unmute, or in the Easemob console), then run `emq dlq resend`; else drop the call with `emq dlq discard`.",
+				"请先解除限制（user.activate、解除禁言，或在环信控制台操作），再执行 `emq dlq resend`；否则用 `emq dlq discard` 丢弃。",
+			},
+		},
 	}
 }
 
 // missingRules: what the call is about does not exist.
 func missingRules() []Rule {
 	gone := func(id string, r Rule, why, advice Text) Rule {
-		r.ID, r.Statuses, r.Body = id, []int{family4xx}, BodyObject
+		r.ID, r.Statuses, r.Body = id, []int{family4xx, 500}, BodyObject
 		r.Class, r.Scope, r.Why, r.Advice = ClassPermanent, ScopeJob, why, advice
 		return r
 	}
@@ -141,7 +230,7 @@ func missingRules() []Rule {
 		gone("history-missing", Rule{Contains: []string{"^storage_object_not_found:", "chat message history"}},
 			Text{"There is no message history for that hour: not written yet, expired, or nothing was sent.", "该时段没有历史消息：尚未生成、已过期，或没有消息。"},
 			Text{"Check the hour (YYYYMMDDHH) with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 检查时间（格式 YYYYMMDDHH），或用 `emq dlq discard` 丢弃。"}),
-		gone("user-missing", Rule{Contains: userMissing()},
+		gone("user-missing", Rule{Contains: append(userMissing(), ": *member*not exist", ": *owner*not exist", ": *owner*not found", ": *member*not found", "^not_exist_failed:"), Mend: MendLeaveOut},
 			Text{"A user named in the call does not exist.", "请求中的某个用户不存在。"},
 			Text{
 				"Register the user and run `emq dlq resend`, or correct or remove the name with `emq dlq edit`. With several names, one unknown user refuses the whole call.",
@@ -150,9 +239,16 @@ func missingRules() []Rule {
 		gone("group-missing", Rule{Contains: groupMissing()},
 			Text{"The group or room does not exist (Easemob says group for rooms as well).", "群组或聊天室不存在（聊天室的错误信息同样写作 group）。"},
 			Text{"Correct the ID with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 更正群组或聊天室 ID，或用 `emq dlq discard` 丢弃。"}),
-		gone("message-missing", Rule{Contains: []string{
-			"not_found msg", "not found msg", "message is unavailable or has expired", "find msg to", "find stream message",
-		}},
+		{
+			// Only the answer of a group that is not there is passed on under this word with 404.
+			ID: "group-missing-behind", Statuses: []int{404}, Body: BodyObject, Errors: []string{"rest_group_feign"},
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why:    Text{"The group or room does not exist, says the service behind the one that was called.", "后端服务返回：群组或聊天室不存在。"},
+			Advice: Text{"Correct the ID with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 更正群组或聊天室 ID，或用 `emq dlq discard` 丢弃。"},
+		},
+		gone("message-missing", Rule{Contains: append([]string{
+			"message is unavailable or has expired", "find msg", "find message", "find stream message", "message*expired",
+		}, "not_found msg", "not found msg", "msg not found", "message not found", "msg not exist", "message not exist", "message does not exist", "消息不存在", "消息已过期", "消息已撤回")},
 			Text{"The message is unknown to the server: recalled, expired, or sent to someone else.", "服务器上没有这条消息：已撤回、已过期，或接收方不符。"},
 			Text{"Correct message ID and receiver with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 更正消息 ID 和接收方，或用 `emq dlq discard` 丢弃。"}),
 		gone("resource-missing", Rule{Errors: []string{"service_resource_not_found", "resource_not_found", "entity_not_found"}},

@@ -6,19 +6,15 @@ func statusRules() []Rule {
 		r.Scope, r.Why, r.Advice = ScopeJob, why, advice
 		return r
 	}
-	readAndEdit := Text{
-		"Read the description with `emq dlq show`, correct the payload with `emq dlq edit`, or drop the call with `emq dlq discard`.",
-		"请用 `emq dlq show` 查看错误描述，用 `emq dlq edit` 更正内容，或用 `emq dlq discard` 丢弃。",
-	}
 	mayHaveRun := Text{
 		"emq retries with backoff. The call may have been carried out: a message can be settled with `emq dlq resolve`.",
 		"emq 会按退避间隔自动重试。该调用可能已执行：消息可用 `emq dlq resolve` 定论。",
 	}
 	return []Rule{
 		row(Rule{ID: "bad-request", Statuses: []int{400}, Class: ClassPermanent},
-			Text{"Easemob does not accept the request as it is.", "环信不接受该请求。"}, readAndEdit),
+			Text{"Easemob does not accept the request as it is.", "环信不接受该请求。"}, readAndEdit()),
 		row(Rule{ID: "unauthorized-operation", Statuses: []int{401}, Class: ClassPermanent},
-			Text{"Easemob refuses this operation, though not because of the token.", "环信拒绝了该操作，但原因不是 token。"}, readAndEdit),
+			Text{"Easemob refuses this operation, though not because of the token.", "环信拒绝了该操作，但原因不是 token。"}, readAndEdit()),
 		{
 			// Easemob answers in JSON; a page of HTML comes from something on the way to it.
 			ID: "blocked-on-the-way", Statuses: []int{403}, Body: BodyOther,
@@ -29,8 +25,28 @@ func statusRules() []Rule {
 				"请检查代理、防火墙以及环信控制台的 IP 白名单，然后执行 `emq dlq resend`。",
 			},
 		},
+		{
+			ID: "blocked-by-firewall", Statuses: []int{400, 404, 405, 406, 418, 451}, Body: BodyOther, Contains: []string{
+				"blocked", "firewall", "waf", "access denied", "security policy", "captcha", "attention required", "denied by", "potential threat", "拦截", "安全策略",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"A firewall on the way to Easemob's API blocked the call.", "途中的防火墙拦截了该请求。"},
+			Advice: Text{
+				"Check proxy, firewall and the IP allow list in the Easemob console, then run `emq dlq resend`.",
+				"请检查代理、防火墙以及环信控制台的 IP 白名单，然后执行 `emq dlq resend`。",
+			},
+		},
+		{
+			ID: "payment-required", Statuses: []int{402},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"The call must be paid for first.", "该调用需先付费。"},
+			Advice: Text{
+				"Look into the app's plan and payments in the Easemob console, then run `emq dlq resend`.",
+				"请在环信控制台检查应用的套餐和费用，然后执行 `emq dlq resend`。",
+			},
+		},
 		row(Rule{ID: "forbidden", Statuses: []int{403}, Class: ClassPermanent},
-			Text{"Easemob refuses the operation in the present state of users, group or room.", "以用户、群组或聊天室的当前状态，环信拒绝该操作。"}, readAndEdit),
+			Text{"Easemob refuses the operation in the present state of users, group or room.", "以用户、群组或聊天室的当前状态，环信拒绝该操作。"}, readAndEdit()),
 		row(Rule{ID: "not-found", Statuses: []int{404}, Class: ClassPermanent},
 			Text{"What the path names does not exist on this host.", "请求路径所指的资源或接口不存在。"},
 			Text{
@@ -51,6 +67,12 @@ func statusRules() []Rule {
 		},
 		row(Rule{ID: "request-timeout", Statuses: []int{408}, Class: ClassRetryable, Delay: DelayBackoff},
 			Text{"The server gave up waiting for the request.", "服务器等候请求超时。"}, retriedByItself()),
+		// 421 to 425 and 449 are refusals of the moment; 460 and 499 say that the
+		// gateway saw the connection end before the service had answered.
+		row(Rule{ID: "not-now", Statuses: []int{421, 423, 424, 425, 449}, Class: ClassRetryable, Delay: DelayBackoff},
+			Text{"The server can't take the call at this moment.", "服务器暂时无法处理该请求。"}, retriedByItself()),
+		row(Rule{ID: "closed-early", Statuses: []int{460, 499}, Class: ClassRetryable, Delay: DelayBackoff, OutcomeUnknown: true},
+			Text{"The connection ended before the service behind the gateway had answered.", "网关后的服务应答之前连接已关闭。"}, mayHaveRun),
 		row(Rule{ID: "conflict", Statuses: []int{409}, Class: ClassRetryable, Delay: DelayBackoff},
 			Text{"The call collided with another one on the same thing.", "该调用与另一个针对同一对象的调用冲突。"}, retriedByItself()),
 		row(Rule{ID: "too-many-requests", Statuses: []int{429}, Class: ClassRetryable, Delay: DelayRate},
@@ -60,7 +82,7 @@ func statusRules() []Rule {
 				"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
 			}),
 		row(Rule{ID: "client-error", Statuses: []int{family4xx}, Class: ClassPermanent},
-			Text{"Easemob does not accept the request as it is.", "环信不接受该请求。"}, readAndEdit),
+			Text{"Easemob does not accept the request as it is.", "环信不接受该请求。"}, readAndEdit()),
 
 		row(Rule{ID: "server-error", Statuses: []int{500}, Class: ClassRetryable, Delay: DelayBackoff, OutcomeUnknown: true},
 			Text{"Easemob met an internal fault and does not say what became of the call.", "环信服务器内部错误，未说明调用是否已执行。"}, mayHaveRun),
@@ -69,6 +91,10 @@ func statusRules() []Rule {
 			Text{"Correct method and path with `emq dlq edit`.", "请用 `emq dlq edit` 更正方法和路径。"}),
 		row(Rule{ID: "bad-gateway", Statuses: []int{502}, Class: ClassRetryable, Delay: DelayBackoff, OutcomeUnknown: true},
 			Text{"Easemob's gateway got no usable answer from the service behind it.", "环信网关未从后端服务得到有效应答。"}, mayHaveRun),
+		row(Rule{ID: "service-cut-off", Statuses: []int{503}, Contains: []string{
+			"upstream connect error", "disconnect/reset", "connection termination", "reset before headers", "upstream reset", "timeout", "timed out", "time-out", "backend fetch failed", "backend read error", "guru meditation",
+		}, Class: ClassRetryable, Delay: DelayBackoff, OutcomeUnknown: true},
+			Text{"A gateway lost the service behind it, maybe while it was at work.", "网关与后端服务的连接中断，后端可能已在处理。"}, mayHaveRun),
 		row(Rule{ID: "service-unavailable", Statuses: []int{503}, Class: ClassRetryable, Delay: DelayBackoff},
 			Text{"The service is overloaded or down for the moment.", "服务暂时过载或不可用。"}, retriedByItself()),
 		row(Rule{ID: "gateway-timeout", Statuses: []int{504}, Class: ClassRetryable, Delay: DelayBackoff, OutcomeUnknown: true},

@@ -85,6 +85,27 @@ func dropBrackets(s string) string {
 	return b.String()
 }
 
+// phrase brings a folded text, or a fragment, to one spelling where services differ
+// in nothing else. A description that is one word in snake case becomes words.
+func phrase(s string) string {
+	if strings.Contains(s, "_") && !strings.Contains(s, " ") && !strings.Contains(s, ":") {
+		s = strings.ReplaceAll(s, "_", " ")
+	}
+	return oneSpelling.Replace(s)
+}
+
+// oneSpelling also mends slips that stand in real answers ("dose not").
+var oneSpelling = strings.NewReplacer(
+	"can not", "cannot", "can't", "cannot", "couldn't", "could not",
+	"doesn't", "does not", "doesnt", "does not", "dose not", "does not", "don't", "do not", "didn't", "did not",
+	"isn't", "is not", "aren't", "are not", "wasn't", "was not", "hasn't", "has not", "haven't", "have not",
+	"white list", "whitelist", "white-list", "whitelist", "allow list", "whitelist", "allow-list", "whitelist", "allowlist", "whitelist",
+	"black list", "blacklist", "black-list", "blacklist", "block list", "blacklist", "block-list", "blacklist", "blocklist", "blacklist",
+	"chat room", "chatroom", "user name", "username", "rate-limit", "rate limit",
+	"non-existent", "not exist", "nonexistent", "not exist", "non existent", "not exist", "no longer exist", "not exist",
+	"not be found", "not found",
+)
+
 // canonical brings an error word into snake case without package path and
 // "exception" at its end, because one condition is spelled differently by
 // different services: "BAD_REQUEST", "Bad Request" and
@@ -155,6 +176,7 @@ type pattern struct {
 func compile(fragment string) pattern {
 	var p pattern
 	fragment = strings.Join(strings.Fields(strings.Map(plainRune, strings.ToLower(fragment))), " ")
+	fragment = oneSpelling.Replace(fragment)
 	fragment, p.start = strings.CutPrefix(fragment, "^")
 	fragment, p.end = strings.CutSuffix(fragment, "$")
 	p.parts = strings.Split(fragment, "*")

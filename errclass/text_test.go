@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +85,7 @@ func TestDropBrackets(t *testing.T) {
 	}
 	// A name can't pose as a message.
 	v := Classify(Evidence{Kind: "user.register", Status: 400, Body: errorBody("illegal_argument", "username [value requires that property named username be unique] is not legal", "")})
-	if v.Rule != "field-invalid" {
+	if v.Class != ClassPermanent {
 		t.Errorf("a name decided: %s", v.Rule)
 	}
 }
@@ -264,14 +266,17 @@ func TestBackoff(t *testing.T) {
 func FuzzClassify(f *testing.F) {
 	for _, c := range goldenCases(f) {
 		e := c.evidence()
-		f.Add(e.Kind, e.Status, e.Body, "", e.Written, e.FreshToken)
+		f.Add(e.Kind, e.Status, e.Body, "", e.Written, e.FreshToken, strings.Join(c.Targets, ","))
 	}
-	f.Add("message.send", 200, []byte(`{"data":`), "timeout", true, false)
-	f.Add("", 0, []byte("\xEF\xBB\xBF<!--"), "pigeon", false, true)
-	f.Fuzz(func(t *testing.T, kind string, status int, body []byte, transport string, written, fresh bool) {
+	f.Add("message.send", 200, []byte(`{"data":`), "timeout", true, false, "u1,u2")
+	f.Add("", 0, []byte("\xEF\xBB\xBF<!--"), "pigeon", false, true, "")
+	f.Fuzz(func(t *testing.T, kind string, status int, body []byte, transport string, written, fresh bool, targets string) {
 		e := Evidence{Kind: kind, Status: status, Body: body, Transport: Transport(transport), Written: written, FreshToken: fresh}
+		if targets != "" {
+			e.Targets = strings.Split(targets, ",")
+		}
 		v := Classify(e)
-		if v != Classify(e) {
+		if !reflect.DeepEqual(v, Classify(e)) {
 			t.Fatal("two verdicts for one evidence")
 		}
 		if !v.Class.Valid() || !v.Scope.Valid() || !v.Delay.Valid() || v.Rule == "" || v.Why.In("en") == "" || v.Advice.In("zh") == "" {
@@ -279,6 +284,19 @@ func FuzzClassify(f *testing.F) {
 		}
 		if (v.Class == ClassRetryable) != (v.Delay != DelayNone) || v.Scope == ScopeApp && v.Class != ClassNeedsHuman {
 			t.Fatalf("verdict in conflict with itself: %+v", v)
+		}
+		if v.Mend != MendNone && (len(e.Targets) < 2 || v.OutcomeUnknown) || v.Named != nil && v.Mend != MendLeaveOut || len(v.Failed) > 0 && v.Mend != MendNone {
+			t.Fatalf("mend: %+v", v)
+		}
+		for _, name := range v.Named {
+			if !slices.Contains(e.Targets, name) {
+				t.Fatalf("%q is no target: %+v", name, v)
+			}
+		}
+		for _, f := range v.Failed {
+			if f.Class == ClassSuccess || f.gravity() > v.gravity() || f.Verdict.Failed != nil || status/100 != 2 || !utf8.ValidString(f.Target+f.Reason) {
+				t.Fatalf("failure %+v in %+v", f, v)
+			}
 		}
 		if v.OutcomeUnknown && !written && status == 0 {
 			t.Fatalf("nothing was written: %+v", v)

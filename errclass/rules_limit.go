@@ -1,0 +1,138 @@
+package errclass
+
+// limitRules: quotas that time does not cure soon enough, limits that it does,
+// and faults of the moment that services report under a client's status.
+func limitRules() []Rule {
+	failing := []int{family4xx, family5xx}
+	waits := Text{
+		"emq waits a second or two and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit and tell emq with `emq limit set APP ENDPOINT --calls 200/s --reason TEXT`.",
+		"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额后执行 `emq limit set APP ENDPOINT --calls 200/s --reason TEXT`。",
+	}
+	callRate := []string{
+		"^reach_limit:", "^rate_limit", "^too_many_request", "^request_limit", "^throttl", "^flow_control", "^over_limit:",
+		"api limit", "too many request", "too many call", "rate limit", "ratelimit", "rate exceeded", "request rate", "call rate", "request limit", "requests limit", "api call",
+		"per second", "per minute", "/s limit", "qps", "frequency", "frequent", "too fast", "flow control", "flow limiting", "flowexception", "throttl", "slow down",
+		"sentinel", "频繁", "频率", "限流", "流控", "请求过多", "请求过快", "太快",
+	}
+	return []Rule{
+		{
+			ID: "plan-quota", Statuses: failing, Body: BodyObject, Contains: []string{
+				"^resource_limit", "exceeded the limit of*edition", "exceeded the limit of*plan", "exceeded the limit of*version", "exceeded the limit of*package", "upgrade to", "upgrade your", "community edition", "free edition", "trial edition",
+				"edition limit", "plan limit", "package limit", "plan quota", "quota of your", "dau limit", "mau limit", "daily active", "monthly active",
+				"limit of your plan", "limit of your package", "package*used up", "plan*used up", "套餐", "请升级", "社区版", "免费版",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeApp,
+			Why: Text{"A quota of the app's plan is used up; waiting does not help.", "应用套餐包的额度已用完，等待无济于事。"},
+			Advice: Text{
+				"Upgrade the plan in the Easemob console or talk to Easemob's sales, then run `emq hold clear`.",
+				"请在环信控制台升级套餐包或联系环信商务，然后执行 `emq hold clear`。",
+			},
+		},
+		{
+			ID: "unpaid", Statuses: failing, Body: BodyObject, Contains: []string{
+				"arrears", "overdue", "insufficient balance", "balance is insufficient", "balance not enough", "payment required",
+				"service has expired", "service is expired", "service expired", "app is expired", "app has expired", "appkey is expired", "appkey has expired",
+				"trial has expired", "trial period", "license expired", "license has expired", "license is expired", "subscription expired", "subscription has expired", "subscription is expired", "欠费", "余额不足", "续费", "停服", "服务已到期",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeApp,
+			Why: Text{"The app's service with Easemob has run out or is not paid.", "该应用的环信服务已到期或欠费。"},
+			Advice: Text{
+				"Renew the service in the Easemob console, then run `emq hold clear`.",
+				"请在环信控制台续费，然后执行 `emq hold clear`。",
+			},
+		},
+		{
+			// Broadcasts are limited per minute or half hour; a retry each second would be refused for long.
+			ID: "broadcast-rate", Statuses: failing, Contains: callRate, Kinds: []string{"message.broadcast"},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
+			Why: Text{"Broadcasts are sent too close together.", "广播消息发送过于频繁。"},
+			Advice: Text{
+				"emq waits and repeats without spending an attempt. Space broadcasts out (one in 30 minutes to all users, one a minute to online users) when you enqueue them.",
+				"emq 会等待后重试，不消耗尝试次数。请拉开广播间隔（全员广播 30 分钟 1 次，在线用户广播每分钟 1 次），入队时即错开。",
+			},
+		},
+		{
+			// The quota is the day's. Holding a call for hours and then making it
+			// unasked is worse than asking a person.
+			ID: "broadcast-quota", Statuses: []int{family4xx}, Contains: []string{"broadcast*limit", "broadcast*exceed", "broadcast*quota", "广播*上限", "广播*超"},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"The day's quota of broadcasts is used up; it starts anew at 00:00 UTC (08:00 in Beijing).", "当天的广播次数已用完，UTC 零点（北京时间 8 点）重新计数。"},
+			Advice: Text{
+				"Run `emq dlq resend` after that hour if the broadcast is still wanted, or have Easemob raise the quota; else `emq dlq discard`.",
+				"若仍需广播，请在此时刻之后执行 `emq dlq resend`，或联系环信商务上调额度；否则用 `emq dlq discard` 丢弃。",
+			},
+		},
+		{
+			ID: "daily-quota", Statuses: []int{403, 429}, Contains: []string{
+				"per day", "daily", "a day", "one day", "today", "24 hours", "per month", "monthly", "当天", "今日", "每日", "每天", "本月", "每月",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"A quota of the day or month is used up; days start at 00:00 UTC (08:00 in Beijing).", "当日或当月的额度已用完；每日额度于 UTC 零点（北京时间 8 点）重新计数。"},
+			Advice: Text{
+				"Run `emq dlq resend` when the quota starts anew, or have Easemob raise it first; else `emq dlq discard`.",
+				"请在额度重新计数后执行 `emq dlq resend`，或先联系环信商务上调额度；否则用 `emq dlq discard` 丢弃。",
+			},
+		},
+		{
+			// Groups and rooms count per second, users per minute; neither kind nor body
+			// tells which, and a minute is right for both.
+			ID: "message-rate", Statuses: []int{family4xx}, Contains: []string{
+				"send reach*limit", "^message_send_error:*reach*limit", "^message_send_error:*rate", "^message_send_error:*frequen", "^message_send_error:*forbidden for url",
+				"send message*too fast", "send messages too", "messages per", "number of messages", "send*too frequent", "message*frequency", "message rate", "消息发送*频", "发送过快", "发送*频繁",
+			},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
+			Why: Text{"The app sent more messages than its limit allows; each recipient counts as one.", "消息发送条数超过频率上限；每个接收方计一条。"},
+			Advice: Text{
+				"emq waits up to a minute and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit.",
+				"emq 最多等待一分钟后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
+			},
+		},
+		{
+			// The older text, under whatever word.
+			ID: "message-rate-older", Statuses: []int{403}, Contains: []string{"forbidden for url"}, Kinds: []string{"message.*"},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
+			Why: Text{"The app sent more messages than its limit allows; each recipient counts as one.", "消息发送条数超过频率上限；每个接收方计一条。"},
+			Advice: Text{
+				"emq waits up to a minute and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit.",
+				"emq 最多等待一分钟后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额。",
+			},
+		},
+		{
+			ID: "rate-limit", Statuses: failing, Contains: callRate,
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayRate,
+			Why:    Text{"The app made more calls in a second than this endpoint allows.", "该接口每秒的调用次数超过了上限。"},
+			Advice: waits,
+		},
+		{
+			ID: "concurrent-operation", Statuses: failing, Body: BodyObject, Contains: []string{
+				"concurren", "optimistic lock", "optimisticlock", "lock*fail", "fail*lock", "acquire*lock", "being processed", "in progress", "in processing", "deadlock",
+				"并发", "正在处理", "处理中",
+			},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayBackoff,
+			Why:    Text{"Another call changed the same thing at the same moment.", "另一个调用正在同时修改同一对象。"},
+			Advice: retriedByItself(),
+		},
+		{
+			ID: "try-later", Statuses: failing, Contains: []string{
+				"again later", "try later", "retry later", "later retry", "in a few", "in a moment", "in a while", "temporarily", "temporary", "is busy", "server busy", "system busy",
+				"稍后", "稍候", "繁忙",
+			},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayBackoff, OutcomeUnknown: true,
+			Why:    Text{"The service asks to try again later.", "服务端要求稍后重试。"},
+			Advice: retriedByItself(),
+		},
+		{
+			// Gateways and services pass a fault of what stands behind them on under 4xx.
+			ID: "fault-behind", Statuses: []int{family4xx}, Contains: []string{
+				"^internal_server_error:", "^internal_error:", "^server_error:", "^system_error:", "^service_unavailable:", "^bad_gateway:", "^gateway_timeout:", "^timeout:",
+				"read timed out", "connect timed out", "connection timed out", "request timed out", "timed out executing", "timeoutexception", "request timeout", "rpc timeout", "invoke timeout",
+				"service timeout", "connection refused", "connection reset", "broken pipe", "no route to host", "unknownhostexception", "service unavailable", "internal server error",
+				"internal error", "server error", "system error", "system exception", "unknown error occurred", "upstream", "no healthy", "no available server", "no instance", "not contain an instance",
+				"系统错误", "系统异常", "服务异常", "服务器错误", "服务器内部", "内部错误", "网络异常", "请求超时", "调用超时", "连接超时", "服务超时",
+			},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayBackoff, OutcomeUnknown: true,
+			Why:    Text{"A service behind the one that answered failed or was too slow.", "应答方背后的服务出错或超时。"},
+			Advice: retriedByItself(),
+		},
+	}
+}
