@@ -23,6 +23,9 @@ type Verdict struct {
 	// executed. A call that is not idempotent may be repeated or held, as its
 	// task says.
 	OutcomeUnknown bool
+	// Unknown: no row knows the words of this answer. It was judged by its status
+	// alone, and its row is a guess.
+	Unknown bool
 	// Mend is set only when Evidence.Targets has several. The class is then not
 	// that of the call but of the targets that Mend speaks of: with MendLeaveOut,
 	// ClassSuccess says that Named are done, and nothing of the rest.
@@ -114,12 +117,20 @@ func (t *Table) judge(e *Evidence, a answer) Verdict {
 		if len(e.Targets) > 1 {
 			v.Mend = r.Mend
 		}
+		v.Unknown = r.guesses(a)
 		return v
 	}
 	// Only a zero Table comes here: the last row of all others matches everything.
-	v.Class, v.Scope, v.Rule, v.Delay = ClassRetryable, ScopeJob, RuleUnknown, DelayBackoff
+	v.Class, v.Scope, v.Rule, v.Delay, v.Unknown = ClassRetryable, ScopeJob, RuleUnknown, DelayBackoff, true
 	v.OutcomeUnknown = e.Written || e.Status != 0
 	return v
+}
+
+// guesses says whether the row matched an answer for its status, while the answer
+// has words. A gateway's page says no more than its status does.
+func (r *row) guesses(a answer) bool {
+	return a.form == BodyObject && (a.err != "" || a.description != "") && r.Class != ClassSuccess &&
+		len(r.Errors) == 0 && len(r.Contains) == 0 && !r.FreshToken
 }
 
 // match asks the cheap columns first.

@@ -18,7 +18,7 @@ type Evidence struct {
 	// read. A value that is none of Transports counts as TransportOther.
 	Transport  Transport
 	Written    bool // the request had been written, at least in part
-	FreshToken bool // the answer is to a token fetched after an earlier 401 in this attempt
+	FreshToken bool // a 401 to the latest token, after several fresh ones were refused in this attempt
 	// Targets are those that the call was for, each done or not by itself: user
 	// IDs, groups or rooms of a message, fields of an update. Empty when they are
 	// not known or the call is about one thing only. Classify does not change them.

@@ -41,7 +41,7 @@ func (t *Table) uncover(e *Evidence, a answer, v Verdict) Verdict {
 	if len(failed) == 0 {
 		return v
 	}
-	top := slices.MaxFunc(failed, func(a, b Failure) int { return cmp.Compare(a.gravity(), b.gravity()) })
+	top := slices.MaxFunc(failed, func(a, b Failure) int { return cmp.Compare(a.Gravity(), b.Gravity()) })
 	v = top.Verdict
 	v.Description = clip(summary(failed, top), DescriptionMax)
 	v.Failed = failed
@@ -74,8 +74,9 @@ func (t *Table) failure(e *Evidence, r refusal) Failure {
 	return Failure{Target: clip(r.target, ErrorMax), Reason: a.description, Verdict: v}
 }
 
-// gravity orders verdicts by how much they ask of a person.
-func (v Verdict) gravity() int {
+// Gravity orders verdicts by how much they ask of a person: 0 for a success, more
+// for each class, most for a fault of the whole app.
+func (v Verdict) Gravity() int {
 	switch {
 	case v.Scope == ScopeApp:
 		return 4

@@ -35,7 +35,7 @@ type Rule struct {
 	Transports []Transport `json:"transports,omitempty"`
 	// Body is the form the body must have.
 	Body BodyForm `json:"body,omitempty"`
-	// FreshToken: only answers to a token that was fetched after an earlier 401.
+	// FreshToken: only a 401 after several fresh tokens were refused in the same attempt.
 	FreshToken bool `json:"fresh_token,omitempty"`
 
 	Class Class `json:"class"`

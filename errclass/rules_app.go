@@ -206,8 +206,8 @@ func refusedAgain(id string, r Rule) Rule {
 
 func refreshedByItself() Text {
 	return Text{
-		"emq fetches a fresh token and repeats the call at once. Only if that is refused as well is the app held.",
-		"emq 会立即换取新的 token 并重试；若新 token 仍被拒绝，才会暂停（hold）该应用。",
+		"emq fetches a fresh token and repeats the call at once. Only when several fresh tokens were refused in a row is the app held.",
+		"emq 会立即换取新的 token 并重试；只有连续多个新 token 都被拒绝时，才会暂停（hold）该应用。",
 	}
 }
 

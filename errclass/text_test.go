@@ -294,7 +294,7 @@ func FuzzClassify(f *testing.F) {
 			}
 		}
 		for _, f := range v.Failed {
-			if f.Class == ClassSuccess || f.gravity() > v.gravity() || f.Verdict.Failed != nil || status/100 != 2 || !utf8.ValidString(f.Target+f.Reason) {
+			if f.Class == ClassSuccess || f.Gravity() > v.Gravity() || f.Verdict.Failed != nil || status/100 != 2 || !utf8.ValidString(f.Target+f.Reason) {
 				t.Fatalf("failure %+v in %+v", f, v)
 			}
 		}
