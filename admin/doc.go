@@ -1,5 +1,6 @@
 // Package admin is emq's HTTP server for operators. For now it reads only:
-// health, and queues, holds, causes and dead letters as JSON.
+// health, and queues, holds, limits, unknown answers, causes and dead letters as
+// JSON.
 //
 // server.go has the table of routes. A handler takes a request and returns a
 // value or an error; respond.go turns either into an answer, once for all.
@@ -8,8 +9,10 @@
 //
 //	GET /healthz                         the process lives
 //	GET /readyz                          Redis answers too; 503 when not
-//	GET /api/v1/queues                   ?app
+//	GET /api/v1/queues                   ?app  those ever used or paused by hand
 //	GET /api/v1/holds                    ?app
+//	GET /api/v1/limits                   ?app  set by hand, in the place of the settings'
+//	GET /api/v1/unknowns                 ?app  answers that no rule knew, in groups
 //	GET /api/v1/causes                   ?filters
 //	GET /api/v1/dead-letters             ?filters &limit &cursor
 //	GET /api/v1/dead-letters/{app}/{id}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/imqueue/emq/dlq"
@@ -28,16 +29,19 @@ func (s *Server) listQueues(r *http.Request) (any, error) {
 	return listOf(items, ""), nil
 }
 
-func (s *Server) listHolds(r *http.Request) (any, error) {
-	apps, err := appsOf(r)
-	if err != nil {
-		return nil, err
+// ofApps lists what the store has of the request's app, or of all.
+func ofApps[T any](list func(context.Context, ...string) ([]T, error)) handler {
+	return func(r *http.Request) (any, error) {
+		apps, err := appsOf(r)
+		if err != nil {
+			return nil, err
+		}
+		items, err := list(r.Context(), apps...)
+		if err != nil {
+			return nil, err
+		}
+		return listOf(items, ""), nil
 	}
-	holds, err := s.store.Holds(r.Context(), apps...)
-	if err != nil {
-		return nil, err
-	}
-	return listOf(holds, ""), nil
 }
 
 // appsOf is the app that the request names; none means all.

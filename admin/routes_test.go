@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
@@ -35,20 +37,26 @@ func TestQueuesAndHolds(t *testing.T) {
 
 	var queues page
 	w.get("/api/v1/queues").into(t, http.StatusOK, &queues)
-	if want := slices.Concat(tasks.QueueNames("shop"), tasks.QueueNames("support")); !equalSets(queues.all("name"), want) {
+	shop := tasks.QueueName("shop", tasks.EndpointMessagesUsers, tasks.Default)
+	support := tasks.QueueName("support", tasks.EndpointMessagesUsers, tasks.Default)
+	if want := []string{shop, support}; !equalSets(queues.all("name"), want) {
 		t.Errorf("queues %q, want %q", queues.all("name"), want)
 	}
+	paused := tasks.QueueName("shop", tasks.EndpointRoomsOther, tasks.Low) // and never used
+	if err := w.store.Pause(t.Context(), paused, dlq.Actor{Name: "ann"}); err != nil {
+		t.Fatal(err)
+	}
 	w.get("/api/v1/queues?app=shop").into(t, http.StatusOK, &queues)
-	if want := tasks.QueueNames("shop"); !equalSets(queues.all("name"), want) {
+	if want := []string{shop, paused}; !equalSets(queues.all("name"), want) {
 		t.Errorf("queues of shop %q, want %q", queues.all("name"), want)
 	}
 	for _, q := range queues.Items {
-		pending := 0.0
-		if q["name"] == tasks.QueueName("shop", tasks.FamilyMessages, tasks.Default) {
-			pending = 1
+		pending, by, endpoint := 1.0, "hold", "messages.users"
+		if q["name"] == paused {
+			pending, by, endpoint = 0, "operator", "rooms.other"
 		}
-		if paused, _ := q["paused"].(bool); q["pending"] != pending || !paused || q["paused_by"] != "hold" {
-			t.Errorf("queue %v: want %v pending, paused by a hold", q, pending)
+		if paused, _ := q["paused"].(bool); q["pending"] != pending || !paused || q["paused_by"] != by || q["endpoint"] != endpoint {
+			t.Errorf("queue %v: want %v pending, paused by %s, endpoint %s", q, pending, by, endpoint)
 		}
 		if _, ok := q["latency_ms"].(float64); !ok {
 			t.Errorf("queue %v has no latency_ms", q)
@@ -66,6 +74,64 @@ func TestQueuesAndHolds(t *testing.T) {
 	}
 }
 
+func TestLimitsAndUnknowns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	calls, err := tasks.ParseRates("5/s,100/m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.SetLimit(t.Context(), dlq.Limit{
+		App: "shop", Endpoint: tasks.EndpointGroupsCreate, Limit: tasks.Limit{Calls: calls}, Reason: "another program", By: "ann", At: at,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, app := range []string{"shop", "support"} {
+		w.die(app, "t1", message(), verdict(418, "teapot"), 0) // so that the app is known
+		if err := w.store.NoteUnknown(t.Context(), dlq.Unknown{
+			App: app, Kind: tasks.KindMessageSend, Status: 418, Error: "teapot", Description: "no coffee", Body: "<b>", Task: "t1",
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	var limits page
+	w.get("/api/v1/limits").into(t, http.StatusOK, &limits)
+	want := map[string]any{
+		"app": "shop", "endpoint": "groups.create", "limit": map[string]any{"calls": "5/s,100/m"},
+		"reason": "another program", "by": "ann", "at": "2026-03-01T12:00:00Z",
+	}
+	if len(limits.Items) != 1 || !reflect.DeepEqual(limits.Items[0], want) {
+		t.Errorf("limits %v, want %v", limits.Items, want)
+	}
+	w.get("/api/v1/limits?app=support").into(t, http.StatusOK, &limits)
+	if len(limits.Items) != 0 {
+		t.Errorf("limits of support %v", limits.Items)
+	}
+
+	var unknowns page
+	w.get("/api/v1/unknowns").into(t, http.StatusOK, &unknowns)
+	if !equalSets(unknowns.all("app"), []string{"shop", "support"}) {
+		t.Errorf("unknowns %v", unknowns.Items)
+	}
+	w.get("/api/v1/unknowns?app=shop").into(t, http.StatusOK, &unknowns)
+	if len(unknowns.Items) != 1 {
+		t.Fatalf("unknowns of shop %v", unknowns.Items)
+	}
+	for field, want := range map[string]any{
+		"app": "shop", "kind": "message.send", "status": 418.0, "error": "teapot", "description": "no coffee", "body": "<b>", "task": "t1", "count": 1.0,
+	} {
+		if got := unknowns.Items[0][field]; got != want {
+			t.Errorf("%s is %v, want %v", field, got, want)
+		}
+	}
+	for _, field := range []string{"first", "last"} {
+		if _, err := time.Parse(time.RFC3339, fmt.Sprint(unknowns.Items[0][field])); err != nil {
+			t.Error(field, err)
+		}
+	}
+}
+
 func equalSets(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
@@ -73,7 +139,7 @@ func equalSets(a, b []string) bool {
 func TestEmptyListsAreArrays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, path := range []string{"/api/v1/queues", "/api/v1/holds", "/api/v1/causes", "/api/v1/dead-letters"} {
+	for _, path := range []string{"/api/v1/queues", "/api/v1/holds", "/api/v1/limits", "/api/v1/unknowns", "/api/v1/causes", "/api/v1/dead-letters"} {
 		if got := strings.TrimSpace(string(w.get(path).body)); got != `{"items":[]}` {
 			t.Errorf("%s: %s", path, got)
 		}
@@ -163,6 +229,8 @@ func TestBadParameters(t *testing.T) {
 		{causes, "limit=5", "limit", "known are app, kind, class, error, status, cause, state, since, until"},
 		{queues, "kind=message.send", "kind", "known are app"},
 		{"/api/v1/holds", "x", "x", "known are app"},
+		{"/api/v1/limits", "endpoint=a", "endpoint", "known are app"},
+		{"/api/v1/unknowns", "app=Shop", "app", "lower-case"},
 		{letters + "/shop/a", "app=shop", "app", "takes no parameters"},
 		{letters, "app=a&app=b", "app", "more than once"},
 		{letters, "app=%zz", "", "can't be read"},

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
@@ -19,15 +21,31 @@ const adoptBatch = 100
 
 // adopt takes over what asynq archived in the queues of an app: emq never asks
 // it to, and its archive forgets. A task is in the store before it leaves the
-// archive, so a crash in between only repeats a Put.
+// archive, so a crash in between only repeats a Put. Queues of an endpoint that
+// this version does not know are left to one that does.
 func (s *Store) adopt(ctx context.Context, app string, report *SweepReport) error {
+	used, err := s.usedQueues(ctx)
+	if err != nil {
+		return fmt.Errorf("list queues: %w", err)
+	}
+	queues := slices.DeleteFunc(tasks.QueueNames(app), func(queue string) bool {
+		_, isUsed := used[queue]
+		return !isUsed
+	})
+	pipe := s.redis.Pipeline()
+	archived := make([]*redis.IntCmd, len(queues))
+	for i, queue := range queues {
+		archived[i] = pipe.ZCard(ctx, queueKey(queue, "archived"))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("look for archived tasks: %w", err)
+	}
 	var errs []error
-	for _, queue := range tasks.QueueNames(app) {
-		archived, err := s.redis.ZCard(ctx, queueKey(queue, "archived")).Result()
-		if err == nil && archived > 0 {
-			err = s.adoptQueue(ctx, app, queue, report)
+	for i, queue := range queues {
+		if archived[i].Val() == 0 {
+			continue
 		}
-		if err != nil {
+		if err := s.adoptQueue(ctx, app, queue, report); err != nil {
 			errs = append(errs, fmt.Errorf("adopt from %s: %w", queue, err))
 		}
 	}

@@ -27,11 +27,11 @@ func testAdopt(t *testing.T, w *world) {
 	w.ok(err)
 	foreign, err := tasks.Encode(message("bar", "foreign"))
 	w.ok(err)
-	rooms := tasks.QueueName(testApp, tasks.FamilyRooms, tasks.Low)
+	rooms := tasks.QueueName(testApp, tasks.EndpointRoomsOther, tasks.Low)
 	w.archive(messageQueue, "good", good)
 	w.archive(rooms, "bytes~2", []byte("\xff no task"))
 	w.archive(rooms, "foreign", foreign)
-	w.archive("bar:rooms:low", "not-ours", good)
+	w.archive("bar:rooms.other:low", "not-ours", good)
 
 	report := w.sweep()
 	if report != (SweepReport{Adopted: 3}) {
@@ -49,7 +49,7 @@ func testAdopt(t *testing.T, w *world) {
 	if e := w.get("foreign"); e.App != testApp {
 		t.Errorf("foreign: %+v", e)
 	}
-	for queue, want := range map[string]int64{messageQueue: 0, rooms: 0, "bar:rooms:low": 1} {
+	for queue, want := range map[string]int64{messageQueue: 0, rooms: 0, "bar:rooms.other:low": 1} {
 		if n := w.rdb.ZCard(w.ctx, queueKey(queue, "archived")).Val(); n != want {
 			t.Errorf("%d left in the archive of %s, want %d", n, queue, want)
 		}

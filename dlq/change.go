@@ -22,12 +22,15 @@ var (
 	pageSource string
 	//go:embed lua/release.lua
 	releaseSource string
+	//go:embed lua/unknown.lua
+	unknownSource string
 
 	changeScript  = redis.NewScript(changeSource)
 	purgeScript   = redis.NewScript(purgeSource)
 	dropScript    = redis.NewScript(dropSource)
 	pageScript    = redis.NewScript(pageSource)
 	releaseScript = redis.NewScript(releaseSource)
+	unknownScript = redis.NewScript(unknownSource)
 )
 
 // changeTries bounds how often a change starts over because somebody else's

@@ -39,5 +39,12 @@
 //
 // A [Hold] stops an app, or one family of its calls, because of a fault that is
 // not the tasks' own. It pauses queues, and so does an operator with
-// [Store.Pause]; a queue runs again when neither wants it paused.
+// [Store.Pause]; a queue runs again when neither wants it paused. A queue may be
+// paused before it is first used, so a hold pauses all queues that it covers.
+//
+// # Limits and unknown answers
+//
+// The store also keeps what workers and persons tell each other beside dead
+// letters: the limits that a person set for endpoints ([Store.SetLimit]), and
+// the answers that no rule knew ([Store.NoteUnknown]), for the next rule.
 package dlq

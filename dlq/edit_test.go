@@ -18,9 +18,10 @@ func TestEdit(t *testing.T) {
 	by := Actor{Name: "op", Note: "typo"}
 
 	for name, payload := range map[string]string{
-		"to":     `{"target":"users","to":[],"type":"txt","body":{"msg":"x"}}`,
-		"colour": `{"target":"users","to":["u1"],"type":"txt","body":{"msg":"x"},"colour":"red"}`,
-		"json":   `{`,
+		"to":          `{"target":"users","to":[],"type":"txt","body":{"msg":"x"}}`,
+		"colour":      `{"target":"users","to":["u1"],"type":"txt","body":{"msg":"x"},"colour":"red"}`,
+		"json":        `{`,
+		"in one call": `{"target":"chatgroups","to":["1","2","3","4"],"type":"txt","body":{"msg":"x"}}`, // Enqueue would split it
 	} {
 		var field *tasks.FieldError
 		err := w.store.Edit(w.ctx, testApp, "e1", json.RawMessage(payload), by)

@@ -89,6 +89,9 @@ type Attempt struct {
 	Body        string         `json:"body,omitempty"`        // excerpt of the answer, kept to 512 bytes
 	Counted     bool           `json:"counted"`               // it spent one of the task's attempts
 	Worker      string         `json:"worker,omitempty"`
+	Targets     int            `json:"targets,omitempty"` // how many this call was about; 0: not known
+	Failed      int            `json:"failed,omitempty"`  // how many of them were refused or failed
+	Mended      errclass.Mend  `json:"mended,omitempty"`  // what emq did by itself: it called halves, or left targets out
 }
 
 // The bounds of what one entry keeps.
@@ -108,6 +111,8 @@ type Death struct {
 	// Task as far as it could be decoded; ID, App and Generation are always set.
 	Task tasks.Task
 	// Raw is the task's wire encoding as it was queued. Empty: Task is encoded.
+	// Where Task has another payload, because part of its targets are done, the
+	// entry keeps that one: it is what is left to be done.
 	Raw      []byte
 	Queue    string // where it ended
 	Reason   Reason // empty means ReasonVerdict
@@ -179,11 +184,11 @@ type Entry struct {
 	Events          []Event   `json:"events"`
 	EventsLeftOut   int       `json:"events_left_out,omitempty"`
 
-	// Payload is the task's payload, secrets included: see Redacted. When the
-	// task could not be decoded it is the task as it was queued, or null when
-	// that is no JSON.
+	// Payload is what is left of the task's payload to be done, secrets included:
+	// see Redacted. When the task could not be decoded it is the task as it was
+	// queued, or null when that is no JSON.
 	Payload json.RawMessage `json:"payload"`
-	// Raw is the wire encoding as it was queued, secrets included.
+	// Raw is the wire encoding of the task with that payload, secrets included.
 	Raw []byte `json:"-"`
 }
 

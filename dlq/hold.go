@@ -38,8 +38,8 @@ func (h Hold) target() string {
 
 // covers says whether the hold stops a queue of its app.
 func (h Hold) covers(queue string) bool {
-	_, family, _, ok := tasks.ParseQueueName(queue)
-	return ok && (h.Family == "" || h.Family == family)
+	_, endpoint, _, ok := tasks.ParseQueueName(queue)
+	return ok && (h.Family == "" || h.Family == endpoint.Family())
 }
 
 // SetHold sets a hold and pauses its queues. When there is one for the same app
@@ -96,11 +96,9 @@ func (s *Store) ClearHold(ctx context.Context, app string, family tasks.Family, 
 // Holds lists the holds of the apps, or of all that were ever used when none is
 // given, by app and family.
 func (s *Store) Holds(ctx context.Context, apps ...string) ([]Hold, error) {
-	if len(apps) == 0 {
-		var err error
-		if apps, err = s.Apps(ctx); err != nil {
-			return nil, err
-		}
+	apps, err := s.someApps(ctx, apps)
+	if err != nil {
+		return nil, err
 	}
 	var holds []Hold
 	for _, app := range apps {
@@ -113,7 +111,8 @@ func (s *Store) Holds(ctx context.Context, apps ...string) ([]Hold, error) {
 	return holds, nil
 }
 
-// heldQueues are the queues that a hold covers.
+// heldQueues are the queues that a hold covers, also those that were never used:
+// their first task must not slip through.
 func heldQueues(app string, family tasks.Family) []string {
 	h := Hold{App: app, Family: family}
 	return slices.DeleteFunc(tasks.QueueNames(app), func(queue string) bool { return !h.covers(queue) })

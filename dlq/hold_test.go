@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -248,17 +249,32 @@ func testQueues(t *testing.T, w *world) {
 	w.ok(w.store.Pause(w.ctx, messageQueue, Actor{Name: "ann", Note: "why not"}))
 	_, err = w.store.SetHold(w.ctx, Hold{App: testApp, Family: tasks.FamilyRooms})
 	w.ok(err)
-	users := tasks.QueueName(testApp, tasks.FamilyUsers, tasks.Low)
+	users := tasks.QueueName(testApp, tasks.EndpointUsersAccount, tasks.Low)
 	w.ok(w.inspect.PauseQueue(users))
+	unused := tasks.QueueName(testApp, tasks.EndpointUsersOther, tasks.High)
+	w.ok(w.store.Pause(w.ctx, unused, Actor{Name: "ann"}))
+	// Used once, and not any more. The last three are not emq's, or not this version's.
+	w.ok(w.rdb.SAdd(w.ctx, registerKey, roomQueues[0], users, "default", "shop:rooms.future:low", "shop:rooms").Err())
 
 	queues, err := w.store.Queues(w.ctx)
 	w.ok(err)
 	by := map[string]Queue{}
-	for i, q := range queues {
+	var names []string
+	for _, q := range queues {
 		by[q.Name] = q
-		if q.Name != allQueues[i] || q.App != testApp || tasks.QueueName(q.App, q.Family, q.Priority) != q.Name {
-			t.Errorf("queue %d: %+v", i, q)
+		names = append(names, q.Name)
+		if q.App != testApp || tasks.QueueName(q.App, q.Endpoint, q.Priority) != q.Name {
+			t.Errorf("queue %+v", q)
 		}
+	}
+	want := slices.DeleteFunc(slices.Clone(allQueues), func(queue string) bool {
+		return !slices.Contains([]string{messageQueue, roomQueues[0], users, unused}, queue)
+	})
+	if !slices.Equal(names, want) {
+		t.Errorf("queues %q, want %q", names, want)
+	}
+	if q := by[unused]; !q.Paused || q.PausedBy != PausedByOperator || q.Pause == nil || q.Pause.By != "ann" {
+		t.Errorf("got %+v", q)
 	}
 	q := by[messageQueue]
 	info, err := w.inspect.GetQueueInfo(messageQueue)
@@ -278,5 +294,90 @@ func testQueues(t *testing.T, w *world) {
 	}
 	if _, err := w.store.Queues(w.ctx, "No App"); err == nil {
 		t.Error("a bad app passed")
+	}
+}
+
+// testPauseAsAsynq pins what the store writes in asynq's stead: the key of a
+// paused queue, used or not.
+func testPauseAsAsynq(t *testing.T, w *world) {
+	w.sweep()
+	theirs, ours := roomQueues[0], roomQueues[1]
+	w.ok(w.inspect.PauseQueue(theirs))
+	w.ok(w.store.Pause(w.ctx, ours, Actor{}))
+	for _, queue := range []string{theirs, ours} {
+		key := queueKey(queue, "paused")
+		if _, err := w.rdb.Get(w.ctx, key).Int64(); err != nil {
+			t.Errorf("%s: %v, want a time in seconds", queue, err)
+		}
+		if left, err := w.rdb.TTL(w.ctx, key).Result(); err != nil || left != -1 {
+			t.Errorf("%s expires in %v, %v", queue, left, err)
+		}
+	}
+	if at := w.rdb.Get(w.ctx, queueKey(ours, "paused")).Val(); at != fmt.Sprint(epoch.Unix()) {
+		t.Errorf("paused at %s", at)
+	}
+	if err := w.inspect.PauseQueue(ours); err == nil {
+		t.Error("asynq does not see that the queue is paused")
+	}
+	w.ok(w.store.Resume(w.ctx, theirs, Actor{}))
+	w.ok(w.store.Resume(w.ctx, ours, Actor{}))
+	for _, queue := range []string{theirs, ours} {
+		if err := w.inspect.UnpauseQueue(queue); err == nil {
+			t.Errorf("asynq sees that %s is paused", queue)
+		}
+	}
+}
+
+// testOtherVersion: the queues of an endpoint that this version does not know
+// are left alone.
+func testOtherVersion(t *testing.T, w *world) {
+	const queue = "shop:rooms.future:low"
+	w.sweep()
+	w.archive(queue, "theirs", nil)
+	w.ok(w.inspect.PauseQueue(queue))
+	w.ok(w.rdb.SAdd(w.ctx, resumingKey(testApp), queue, messageQueue).Err())
+	w.ok(w.inspect.PauseQueue(messageQueue))
+	if report := w.sweep(); report != (SweepReport{Repaired: 1}) {
+		t.Errorf("swept %+v", report)
+	}
+	w.wantPaused()
+	if w.rdb.Exists(w.ctx, queueKey(queue, "paused")).Val() != 1 || w.rdb.ZCard(w.ctx, queueKey(queue, "archived")).Val() != 1 {
+		t.Error("the queue was changed")
+	}
+	if left := w.rdb.SMembers(w.ctx, resumingKey(testApp)).Val(); !slices.Equal(left, []string{queue}) {
+		t.Errorf("to be resumed: %q", left)
+	}
+}
+
+// testRoundTrips: what workers do all the time costs little, however many queues
+// an app may have.
+func testRoundTrips(t *testing.T, w *world) {
+	rdb := w.dial()
+	defer func() { _ = rdb.Close() }()
+	_, store := w.open(rdb)
+	const never = 1 << 30
+	counter := &crasher{step: never}
+	rdb.AddHook(counter)
+	w.sweep()
+	w.ok(w.rdb.SAdd(w.ctx, registerKey, messageQueue).Err())
+	for _, test := range []struct {
+		name string
+		most int // round trips
+		do   func() error
+	}{
+		{"note an unknown answer", 2, func() error { return store.NoteUnknown(w.ctx, Unknown{App: testApp}) }}, // the script is sent once
+		{"note another", 1, func() error { return store.NoteUnknown(w.ctx, Unknown{App: testApp}) }},
+		{"sweep", 15, func() error { _, err := store.Sweep(w.ctx, []string{testApp}); return err }},
+		{"hold", 5, func() error { _, err := store.SetHold(w.ctx, badSecret); return err }},
+		{"hold again", 5, func() error { _, err := store.SetHold(w.ctx, badSecret); return err }},
+		{"sweep under a hold", 20, func() error { _, err := store.Sweep(w.ctx, []string{testApp}); return err }},
+		{"queues", 5, func() error { _, err := store.Queues(w.ctx, testApp); return err }},
+		{"clear", 10, func() error { return store.ClearHold(w.ctx, testApp, "", Actor{}) }},
+	} {
+		before := counter.at
+		w.ok(test.do())
+		if n := (counter.at - before) / 2; n > test.most {
+			t.Errorf("%s: %d round trips, want at most %d", test.name, n, test.most)
+		}
 	}
 }

@@ -42,6 +42,21 @@ func pausedKey(app string) string { return tasks.AppKey(app, "paused") }
 // again yet (a set), so that a crash in between can be made good.
 func resumingKey(app string) string { return tasks.AppKey(app, "resuming") }
 
+// limitsKey lists the limits that a person set for an app (a hash: endpoint to
+// the limit in JSON).
+func limitsKey(app string) string { return tasks.AppKey(app, "limits") }
+
+// unknownsKey lists the groups of answers that no rule knew (a hash, see
+// lua/unknown.lua).
+func unknownsKey(app string) string { return tasks.AppKey(app, "unknowns") }
+
+// unknownsSeenKey orders those groups (a sorted set: group by the time when it
+// was last seen, in milliseconds).
+func unknownsSeenKey(app string) string { return tasks.AppKey(app, "unknowns:seen") }
+
+// registerKey is asynq's register of the queues that were ever used (a set).
+const registerKey = "asynq:queues"
+
 // queueKey is one of asynq's keys of a queue: pending and active (lists),
 // scheduled, retry and archived (sorted sets), paused (a string).
 func queueKey(queue, part string) string { return "asynq:{" + queue + "}:" + part }

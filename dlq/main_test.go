@@ -94,7 +94,7 @@ func message(app, id string) tasks.Task {
 	}
 }
 
-var messageQueue = tasks.QueueName(testApp, tasks.FamilyMessages, tasks.Default)
+var messageQueue = tasks.QueueName(testApp, tasks.EndpointMessagesUsers, tasks.Default)
 
 // verdicts that lead to different causes.
 var (
@@ -243,6 +243,7 @@ var behaviours = []struct {
 	{"put again", testPutAgain},
 	{"put a later generation", testPutGeneration},
 	{"put what can't be decoded", testPutUndecodable},
+	{"put what is left of a task", testPutNarrowed},
 	{"attempts left out", testAttemptsLeftOut},
 	{"resolve", testResolve},
 	{"admit", testAdmit},
@@ -274,6 +275,13 @@ var behaviours = []struct {
 	{"holds with a crash", testHoldCrash},
 	{"hold set while another is cleared", testHoldRace},
 	{"queues", testQueues},
+	{"pauses as asynq makes them", testPauseAsAsynq},
+	{"queues of another version", testOtherVersion},
+	{"round trips", testRoundTrips},
+	{"limits", testLimits},
+	{"unknown answers", testUnknowns},
+	{"too many unknown answers", testUnknownsBound},
+	{"unknown answers of many workers", testUnknownsByMany},
 }
 
 func TestInMemory(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,8 @@ import (
 // would take some 150 bytes more. Its head is one line of text that changes with
 // every change of the entry, so that scripts compare and set without
 // understanding it. The body is one line of JSON, and after it the task as it
-// was queued, byte for byte. What entries have in common is with their cause.
+// was queued, byte for byte, until its payload is narrowed or edited. What
+// entries have in common is with their cause.
 type record struct {
 	app, id string
 
@@ -60,6 +62,9 @@ type recordAttempt struct {
 	Body        string         `json:"b,omitempty"`
 	Uncounted   bool           `json:"u,omitempty"`
 	Worker      string         `json:"w,omitempty"`
+	Targets     int            `json:"k,omitempty"`
+	Failed      int            `json:"f,omitempty"`
+	Mended      errclass.Mend  `json:"m,omitempty"`
 }
 
 type recordEvent struct {
@@ -154,6 +159,7 @@ func (r *record) addAttempts(generation int, list []Attempt) {
 			Class: a.Class, Rule: tasks.Printable(a.Rule, wordMax), Error: tasks.Printable(a.Error, wordMax),
 			Description: tasks.Printable(a.Description, descriptionMax), Body: tasks.Printable(a.Body, bodyMax),
 			Uncounted: !a.Counted, Worker: tasks.Printable(a.Worker, wordMax),
+			Targets: a.Targets, Failed: a.Failed, Mended: a.Mended,
 		})
 	}
 	var out int
@@ -187,6 +193,19 @@ func (r *record) task() (tasks.Task, error) {
 	return t, nil
 }
 
+// narrow makes left the payload of the record's task, when it is another one:
+// what is left to be done after part of the targets are done. What this version
+// can't read stays as it is, byte for byte.
+func (r *record) narrow(left tasks.Payload) error {
+	t, err := tasks.Decode(r.raw)
+	if err != nil || left == nil || reflect.DeepEqual(t.Payload, left) {
+		return nil
+	}
+	t.Payload = left
+	r.raw, err = tasks.Encode(t)
+	return err
+}
+
 // entry is the record as callers see it; c is its cause.
 func (r *record) entry(c Cause) Entry {
 	e := Entry{
@@ -203,6 +222,7 @@ func (r *record) entry(c Cause) Entry {
 			Generation: a.Generation, Number: a.Number, At: time.UnixMilli(a.AtMS).UTC(), LatencyMS: a.LatencyMS,
 			Status: a.Status, Transport: a.Transport, Class: a.Class, Rule: a.Rule, Error: a.Error,
 			Description: a.Description, Body: a.Body, Counted: !a.Uncounted, Worker: a.Worker,
+			Targets: a.Targets, Failed: a.Failed, Mended: a.Mended,
 		}
 	}
 	for i, v := range r.body.Events {

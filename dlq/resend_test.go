@@ -107,7 +107,7 @@ func testResend(t *testing.T, w *world) {
 	// A chosen ID, as a producer gives it.
 	_, err := w.client.Enqueue(w.ctx, message(testApp, "").Payload, tasks.ID("order-1"), tasks.WithPriority(tasks.High))
 	w.ok(err)
-	queue := tasks.QueueName(testApp, tasks.FamilyMessages, tasks.High)
+	queue := tasks.QueueName(testApp, tasks.EndpointMessagesUsers, tasks.High)
 	info, err := w.inspect.GetTaskInfo(queue, "order-1")
 	w.ok(err)
 	task, err := tasks.Decode(info.Payload)

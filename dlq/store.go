@@ -111,6 +111,9 @@ func (s *Store) Put(ctx context.Context, d Death) error {
 		default:
 			return nil, nil
 		}
+		if err := r.narrow(d.Task.Payload); err != nil {
+			return nil, err
+		}
 		r.last, r.cause = d.At, cause.ID
 		r.body.Queue, r.body.Status = d.Queue, d.Verdict.Status
 		r.body.Description = tasks.Printable(d.Verdict.Description, descriptionMax)
@@ -241,6 +244,20 @@ func (s *Store) Apps(ctx context.Context) ([]string, error) {
 	// Keys are built from these, whoever wrote the register.
 	apps = slices.DeleteFunc(apps, func(app string) bool { return tasks.CheckApp(app) != nil })
 	slices.Sort(apps)
+	return apps, nil
+}
+
+// someApps are the apps that are asked about: all that were ever used when none
+// is given. It returns a *tasks.FieldError for one that can't be.
+func (s *Store) someApps(ctx context.Context, apps []string) ([]string, error) {
+	if len(apps) == 0 {
+		return s.Apps(ctx)
+	}
+	for _, app := range apps {
+		if err := tasks.CheckApp(app); err != nil {
+			return nil, err
+		}
+	}
 	return apps, nil
 }
 

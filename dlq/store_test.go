@@ -181,6 +181,69 @@ func testPutUndecodable(t *testing.T, w *world) {
 	w.checkIndex()
 }
 
+// testPutNarrowed: of a task that was done in part, the dead letter is what is
+// left, in its first life and in each resend.
+func testPutNarrowed(t *testing.T, w *world) {
+	message := func(generation int, to ...string) tasks.Task {
+		task := message(testApp, "a")
+		task.Generation = generation
+		payload := task.Payload.(tasks.Message)
+		payload.To = to
+		task.Payload = payload
+		return task
+	}
+	check := func(when string, e Entry, to ...string) {
+		t.Helper()
+		var shown tasks.Message
+		if err := json.Unmarshal(e.Payload, &shown); err != nil || !reflect.DeepEqual(shown.To, to) {
+			t.Errorf("%s: payload %s (%v), want it to %v", when, e.Payload, err, to)
+		}
+		if raw, err := tasks.Decode(e.Raw); err != nil || !reflect.DeepEqual(raw.Payload.(tasks.Message).To, to) || raw.Generation != 0 {
+			t.Errorf("%s: raw %s (%v), want it to %v", when, e.Raw, err, to)
+		}
+		if !e.EnqueuedAt.Equal(epoch) {
+			t.Errorf("%s: enqueued at %v", when, e.EnqueuedAt)
+		}
+	}
+	queued, err := tasks.Encode(message(0, "u1", "u2", "u3"))
+	w.ok(err)
+	d := w.death(message(0, "u2", "u3"), forbidden)
+	d.Raw = queued
+	d.Attempts[0].Targets, d.Attempts[0].Failed = 3, 2
+	w.ok(w.store.Put(w.ctx, d))
+	e := w.get("a")
+	check("dead", e, "u2", "u3")
+	if !reflect.DeepEqual(e.Attempts, d.Attempts) {
+		t.Errorf("attempts %+v, want %+v", e.Attempts, d.Attempts)
+	}
+
+	w.ok(w.store.Resend(w.ctx, testApp, "a", Actor{}))
+	resent := w.take("a~1")
+	if to := resent.Payload.(tasks.Message).To; !reflect.DeepEqual(to, []string{"u2", "u3"}) {
+		t.Errorf("resent to %v", to)
+	}
+	d = w.death(resent, forbidden)
+	d.Raw, err = tasks.Encode(resent)
+	w.ok(err)
+	d.Task.Payload = message(1, "u3").Payload
+	w.ok(w.store.Put(w.ctx, d))
+	check("dead again", w.get("a"), "u3")
+	w.ok(w.store.Resend(w.ctx, testApp, "a", Actor{}))
+	if to := w.take("a~2").Payload.(tasks.Message).To; !reflect.DeepEqual(to, []string{"u3"}) {
+		t.Errorf("resent to %v", to)
+	}
+
+	// What this version can't read is kept as it is, whatever is known of it.
+	d = w.death(message(2, "u3"), forbidden)
+	d.Raw, d.Reason = []byte("{}"), ReasonUndecodable
+	d.Task.ID = "b"
+	w.ok(w.store.Put(w.ctx, d))
+	if e := w.get("b"); string(e.Raw) != "{}" {
+		t.Errorf("raw %s", e.Raw)
+	}
+	w.checkIndex()
+}
+
 func testAttemptsLeftOut(t *testing.T, w *world) {
 	d := w.death(message(testApp, "a"), overloaded)
 	d.Attempts = attempts(overloaded, epoch, 150)

@@ -49,7 +49,7 @@ func BenchmarkEnqueue(b *testing.B) {
 		b.ResetTimer()
 		for i := range b.N {
 			_, err := client.EnqueueContext(ctx, asynq.NewTask(string(KindMessageSend), raw),
-				asynq.TaskID(fmt.Sprint(i)), asynq.Queue("default:messages:default"), asynq.MaxRetry(math.MaxInt32))
+				asynq.TaskID(fmt.Sprint(i)), asynq.Queue("default:messages.users:default"), asynq.MaxRetry(math.MaxInt32))
 			if err != nil {
 				b.Fatal(err)
 			}

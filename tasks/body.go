@@ -103,20 +103,33 @@ var bodyTypes = map[string]func([]byte) (Body, error){
 func bodyAs[B Body](raw []byte) (Body, error) {
 	var b B
 	if err := decodeStrict(raw, &b); err != nil {
-		return nil, within("body", err)
+		return nil, err
 	}
 	return b, nil
 }
 
-func decodeBody(messageType string, raw json.RawMessage) (Body, error) {
+// bodyType finds the decoder of a message's type.
+func bodyType(messageType string) (func([]byte) (Body, error), error) {
 	decode, ok := bodyTypes[messageType]
 	if !ok {
 		return nil, fieldErr("type", messageType, "must be txt, img, audio, video, file, loc, cmd or custom")
 	}
+	return decode, nil
+}
+
+func decodeBody(messageType string, raw json.RawMessage) (Body, error) {
+	decode, err := bodyType(messageType)
+	if err != nil {
+		return nil, err
+	}
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, &FieldError{Field: "body", Bound: "must be given"}
 	}
-	return decode(raw)
+	body, err := decode(raw)
+	if err != nil {
+		return nil, within("body", err)
+	}
+	return body, nil
 }
 
 func (b Text) validate() error {

@@ -19,7 +19,7 @@ import (
 func runServer(t *testing.T, rdb redis.UniversalClient, handle func(context.Context, *asynq.Task) error) {
 	t.Helper()
 	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
-		Concurrency: 4, Queues: map[string]int{"default:messages:default": 1},
+		Concurrency: 4, Queues: map[string]int{"default:messages.users:default": 1},
 		TaskCheckInterval: 10 * time.Millisecond, LogLevel: asynq.FatalLevel,
 		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return time.Hour },
 	})
@@ -42,7 +42,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // again from every side.
 func TestIDStaysTaken(t *testing.T) {
 	t.Parallel()
-	const queue = "default:messages:default"
+	const queue = "default:messages.users:default"
 	inState := func(t *testing.T, rdb redis.UniversalClient, state asynq.TaskState) {
 		t.Helper()
 		inspector := asynq.NewInspectorFromRedisClient(rdb)
@@ -155,7 +155,7 @@ func TestSameIDTwiceInOneCall(t *testing.T) {
 			}
 		}
 		equal(t, "asynq's keys", slices.Sorted(slices.Values(taskKeys(t, rdb, "a"))), []string{
-			TaskKey("default:messages:default", "a"), TaskKey("other:messages:default", "a"),
+			TaskKey("default:messages.users:default", "a"), TaskKey("other:messages.users:default", "a"),
 		})
 	})
 }
@@ -166,7 +166,7 @@ func TestAbandonedClaimIsTakenOver(t *testing.T) {
 	t.Parallel()
 	forEachRedis(t, func(t *testing.T, rdb redis.UniversalClient) {
 		c := newClient(t, rdb)
-		const theirs = "default:messages:low"
+		const theirs = "default:messages.users:low"
 		if err := rdb.Set(t.Context(), ClaimKey("default", "a"), "NONCE "+theirs, time.Hour).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func (o *overtaken) happens(moment string) {
 // worker end it, after the question whether it is queued.
 func TestTakeOverSeesAnEndInBetween(t *testing.T) {
 	t.Parallel()
-	const queue = "default:messages:default"
+	const queue = "default:messages.users:default"
 	ends := map[string]func(rdb redis.UniversalClient){
 		"delivered": func(rdb redis.UniversalClient) {
 			rdb.Set(context.Background(), ClaimKey("default", "a"), claimDone, time.Hour)
@@ -259,7 +259,7 @@ func TestNoTakeOverOfATaskThatLived(t *testing.T) {
 	}
 	c := newClient(t, &overtaken{UniversalClient: rdb, moment: "after exists 2", change: func() {
 		rdb.Set(context.Background(), ClaimKey("default", "a"), claimDone, time.Hour)
-		rdb.Del(context.Background(), TaskKey("default:messages:default", "a"))
+		rdb.Del(context.Background(), TaskKey("default:messages.users:default", "a"))
 	}})
 	if _, err := c.Enqueue(t.Context(), text("x"), ID("a")); !errors.Is(err, ErrDuplicate) {
 		t.Errorf("error %v, want ErrDuplicate", err)
@@ -272,7 +272,7 @@ func TestTakeOverThatComesSecond(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	owner := newClient(t, rdb)
-	rdb.Set(t.Context(), ClaimKey("default", "a"), "NONCE default:messages:low", time.Hour)
+	rdb.Set(t.Context(), ClaimKey("default", "a"), "NONCE default:messages.users:low", time.Hour)
 	c := newClient(t, &overtaken{UniversalClient: rdb, moment: "before get", change: func() {
 		if _, err := owner.Enqueue(context.Background(), text("theirs"), ID("a")); err != nil {
 			t.Error(err)
@@ -308,7 +308,7 @@ func TestTakeOverOfATaskThatEnds(t *testing.T) {
 	m, plain := redistest.Mini(t)
 	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	t.Cleanup(func() { _ = rdb.Close() })
-	const queue = "default:messages:default"
+	const queue = "default:messages.users:default"
 	ended := false
 	rdb.AddHook(beforeHGet{func() {
 		if err := asynq.NewInspectorFromRedisClient(plain).DeleteTask(queue, "a"); err != nil {
@@ -379,7 +379,7 @@ func TestMarkDeliveredAndEnded(t *testing.T) {
 		t.Errorf("dead: %v, %v", done, err)
 	}
 	// A claim that stands is no end.
-	rdb.Set(t.Context(), ClaimKey("default", "c"), "NONCE default:messages:default", time.Hour)
+	rdb.Set(t.Context(), ClaimKey("default", "c"), "NONCE default:messages.users:default", time.Hour)
 	if done, err := Ended(t.Context(), rdb, Task{ID: "c", App: "default", given: true}); done || err != nil {
 		t.Errorf("queued: %v, %v", done, err)
 	}
@@ -397,7 +397,7 @@ func TestMarkDeliveredAndEnded(t *testing.T) {
 		t.Errorf("after the hour: %v", err)
 	}
 	// Remembered for no time at all: the ID is free with the task's end.
-	if err := asynq.NewInspectorFromRedisClient(rdb).DeleteTask("default:messages:default", "a"); err != nil {
+	if err := asynq.NewInspectorFromRedisClient(rdb).DeleteTask("default:messages.users:default", "a"); err != nil {
 		t.Fatal(err)
 	}
 	if err := MarkDelivered(t.Context(), rdb, given, 0); err != nil {

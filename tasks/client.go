@@ -87,19 +87,46 @@ type Receipt struct {
 	ID    string // the task's ID, made up when none was given
 	App   string
 	Queue string
-	// Err is nil when the task was queued. In EnqueueMany's answer it may wrap
-	// ErrDuplicate, or say why this task could not be queued.
+	// Err is nil when the task was queued. It may wrap ErrDuplicate, or say why
+	// the task could not be queued. For a task that was split it joins the errors
+	// of its parts, and wraps ErrDuplicate only when every part is queued or
+	// taken: while a part failed otherwise, it holds the failures alone.
 	Err error
+	// Parts has a receipt for each of the tasks that a list too long for one
+	// call was split into, in the order of the list; nil for a task that was
+	// queued as it is. Each part succeeds or fails by itself.
+	Parts []Receipt
+}
+
+// join sums up the parts of a task that was split.
+func (r *Receipt) join() {
+	var failed, taken []error
+	for _, part := range r.Parts {
+		if errors.Is(part.Err, ErrDuplicate) {
+			taken = append(taken, part.Err)
+		} else {
+			failed = append(failed, part.Err)
+		}
+	}
+	if r.Err = errors.Join(failed...); r.Err == nil {
+		r.Err = errors.Join(taken...)
+	}
 }
 
 // Enqueue queues one call. When it returns nil, the task is in Redis and will
 // be made at least once or end as a dead letter; what "in Redis" outlives is up
 // to Redis' persistence.
 //
+// A list of targets too long for one call, by their number or by the size of the
+// request, becomes several tasks, the receipt's Parts. Each is queued, called
+// and settled by itself. The same list under the same ID gives the same parts,
+// so that to enqueue it again queues only those that are missing.
+//
 // Errors: a *FieldError or one that wraps ErrUnknownKind, and nothing was
-// queued; one that wraps ErrDuplicate, and the ID was taken already; anything
-// else is a failure of Redis after which the task may or may not be queued. To
-// repeat the call under the same ID is safe in every case.
+// queued; one that wraps ErrDuplicate, and the ID, or that of a part, was taken
+// already; anything else is a failure of Redis after which the task, or a part,
+// may or may not be queued. To repeat the call under the same ID is safe in
+// every case.
 func (c *Client) Enqueue(ctx context.Context, p Payload, opts ...Option) (Receipt, error) {
 	t := Task{Payload: p}
 	for _, opt := range opts {
@@ -118,22 +145,40 @@ func (c *Client) Enqueue(ctx context.Context, p Payload, opts ...Option) (Receip
 // EnqueueMany queues many tasks in few round trips, far faster than Enqueue in
 // a loop. All tasks are checked first: if one is refused, nothing is queued and
 // the error is a *TaskError with its index. Otherwise there is one receipt for
-// each task, in order, with its own error.
+// each task, in order, with its own error; a task that was split has one, too.
 func (c *Client) EnqueueMany(ctx context.Context, list []Task) ([]Receipt, error) {
 	now := time.Now()
-	items := make([]enqueueItem, len(list))
+	receipts := make([]Receipt, len(list))
+	items := make([]enqueueItem, 0, len(list))
 	for i, t := range list {
 		t = t.withDefaults(c.app, now)
-		if err := t.validate(); err != nil {
-			return nil, &TaskError{Index: i, Err: err}
-		}
 		t.Generation, t.given, t.nonce = 0, t.ID != "", rand.Text()[:16]
 		if !t.given {
 			t.ID = rand.Text()
 		}
-		items[i].task = t
+		parts, err := t.split()
+		if err != nil {
+			return nil, &TaskError{Index: i, Err: err}
+		}
+		r := &receipts[i]
+		if parts == nil {
+			items = append(items, enqueueItem{task: t, receipt: r})
+			continue
+		}
+		*r = Receipt{ID: t.ID, App: t.App, Queue: t.Queue(), Parts: make([]Receipt, len(parts))}
+		for j, part := range parts {
+			items = append(items, enqueueItem{task: part, receipt: &r.Parts[j]})
+		}
 	}
-	return c.enqueue(ctx, items)
+	if err := c.enqueue(ctx, items); err != nil {
+		return nil, err
+	}
+	for i := range receipts {
+		if r := &receipts[i]; r.Parts != nil {
+			r.join()
+		}
+	}
+	return receipts, nil
 }
 
 // A TaskError says which task of a list was refused.
@@ -150,7 +195,8 @@ func (e *TaskError) Unwrap() error { return e.Err }
 // Requeue queues t as a further generation of its task, with a fresh budget:
 // the resend of a dead letter. The caller has made sure that this generation is due. To
 // repeat it is safe: the second call finds the generation queued and returns
-// nil. Errors are as those of Enqueue, never ErrDuplicate.
+// nil. Errors are as those of Enqueue, never ErrDuplicate; a list too long for
+// one call is refused with a *FieldError, never split.
 func (c *Client) Requeue(ctx context.Context, t Task, generation int) error {
 	t = t.withDefaults(c.app, time.Now())
 	t.Generation, t.ProcessAt = generation, time.Time{}
@@ -163,23 +209,27 @@ func (c *Client) Requeue(ctx context.Context, t Task, generation int) error {
 	if t.ExpiresAt.Before(t.EnqueuedAt) {
 		t.ExpiresAt = time.Time{} // whoever resends an expired task wants it made
 	}
-	if err := t.validate(); err != nil {
+	if err := t.validateFields(); err != nil {
 		return err
 	}
-	receipts, err := c.enqueue(ctx, []enqueueItem{{task: t}})
-	if err != nil {
+	if _, err := t.Payload.Request(t.ID); err != nil {
+		return within("payload", err)
+	}
+	var receipt Receipt
+	if err := c.enqueue(ctx, []enqueueItem{{task: t, receipt: &receipt}}); err != nil {
 		return err
 	}
-	if err := receipts[0].Err; err != nil && !errors.Is(err, ErrDuplicate) {
-		return err
+	if errors.Is(receipt.Err, ErrDuplicate) {
+		return nil
 	}
-	return nil
+	return receipt.Err
 }
 
 // enqueueItem is one task on its way through enqueue.
 type enqueueItem struct {
 	task    Task
-	queue   string // where it goes; another producer's choice when taking over its claim
+	receipt *Receipt // filled in at the end
+	queue   string   // where it goes; another producer's choice when taking over its claim
 	payload []byte
 	command recorded
 	// tookOver says that the claim on the ID is another enqueue's.
@@ -188,8 +238,9 @@ type enqueueItem struct {
 	err      error
 }
 
-// enqueue claims the given IDs and then queues the tasks, batch by batch.
-func (c *Client) enqueue(ctx context.Context, items []enqueueItem) ([]Receipt, error) {
+// enqueue claims the given IDs, queues the tasks, batch by batch, and fills in
+// their receipts.
+func (c *Client) enqueue(ctx context.Context, items []enqueueItem) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout*time.Duration(1+len(items)/enqueueBatch))
@@ -200,17 +251,16 @@ func (c *Client) enqueue(ctx context.Context, items []enqueueItem) ([]Receipt, e
 		item.queue = item.task.Queue()
 		var err error
 		if item.payload, err = Encode(item.task); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for start := 0; start < len(items); start += enqueueBatch {
 		c.enqueueBatch(ctx, items[start:min(start+enqueueBatch, len(items))])
 	}
-	receipts := make([]Receipt, len(items))
-	for i, item := range items {
-		receipts[i] = Receipt{ID: item.task.ID, App: item.task.App, Queue: item.queue, Err: item.err}
+	for _, item := range items {
+		*item.receipt = Receipt{ID: item.task.ID, App: item.task.App, Queue: item.queue, Err: item.err}
 	}
-	return receipts, nil
+	return nil
 }
 
 func (i *enqueueItem) fail(err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,7 +77,7 @@ func TestEnqueueOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "receipt", receipt, Receipt{ID: "a", App: "other", Queue: "other:messages:high"})
+	equal(t, "receipt", receipt, Receipt{ID: "a", App: "other", Queue: "other:messages.users:high"})
 	_, task := queued(t, rdb, "a")
 	equal(t, "task", task, Task{
 		ID: "a", App: "other", Payload: text("x"), Priority: High, ProcessAt: ms(due), ExpiresAt: ms(expires), OnUnknown: Hold,
@@ -275,7 +276,7 @@ func TestRegisterComesBack(t *testing.T) {
 	forEachRedis(t, func(t *testing.T, rdb redis.UniversalClient) {
 		c := newClient(t, rdb)
 		registered := func() bool {
-			return rdb.SIsMember(t.Context(), queuesKey, "default:messages:default").Val() && rdb.SIsMember(t.Context(), AppsKey, "default").Val()
+			return rdb.SIsMember(t.Context(), queuesKey, "default:messages.users:default").Val() && rdb.SIsMember(t.Context(), AppsKey, "default").Val()
 		}
 		enqueue := func() {
 			t.Helper()
@@ -480,4 +481,209 @@ func TestEnqueueWithoutRedisReturnsAnError(t *testing.T) {
 		s := redistest.Start(t, redisserver.Options{Args: []string{"maxmemory 1"}})
 		check(t, client(t, s.Addr()), context.Background())
 	})
+}
+
+// memberList is a list of members that takes more than one call.
+func memberList(n int) GroupAddMembers { return GroupAddMembers{GroupID: "1", Usernames: idsOf(n, 5)} }
+
+// TestEnqueueSplitsOnce holds that a list enqueued again under its ID makes no
+// second set of tasks, and that what asynq has is the list.
+func TestEnqueueSplitsOnce(t *testing.T) {
+	t.Parallel()
+	forEachRedis(t, func(t *testing.T, rdb redis.UniversalClient) {
+		c, due := newClient(t, rdb), ms(time.Now().Add(time.Hour))
+		p := memberList(130)
+		enqueue := func() (Receipt, error) {
+			return c.Enqueue(t.Context(), p, ID("list"), At(due), WithPriority(High), OnUnknownOutcome(Hold))
+		}
+		receipt, err := enqueue()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const queue = "default:groups.add_members:high"
+		equal(t, "receipt", receipt, Receipt{ID: "list", App: "default", Queue: queue, Parts: []Receipt{
+			{ID: "list.part1", App: "default", Queue: queue},
+			{ID: "list.part2", App: "default", Queue: queue},
+			{ID: "list.part3", App: "default", Queue: queue},
+		}})
+		for i, want := range [][]string{p.Usernames[:60], p.Usernames[60:120], p.Usernames[120:]} {
+			_, got := queued(t, rdb, receipt.Parts[i].ID)
+			equal(t, receipt.Parts[i].ID, got, Task{
+				ID: receipt.Parts[i].ID, App: "default", Payload: GroupAddMembers{GroupID: "1", Usernames: want}, Priority: High, ProcessAt: due,
+				OnUnknown: Hold, MaxAttempts: MaxAttemptsDefault, MaxAge: MaxAgeDefault, EnqueuedAt: got.EnqueuedAt, nonce: got.nonce, given: true,
+			})
+		}
+
+		again, err := enqueue()
+		if !errors.Is(err, ErrDuplicate) || !errors.Is(again.Err, ErrDuplicate) || len(again.Parts) != 3 {
+			t.Errorf("second time: %+v, %v", again, err)
+		}
+		for _, part := range again.Parts {
+			if !errors.Is(part.Err, ErrDuplicate) {
+				t.Errorf("second time, %s: %v", part.ID, part.Err)
+			}
+		}
+		if n := len(taskKeys(t, rdb, "*")); n != 3 {
+			t.Errorf("%d tasks in Redis, want 3", n)
+		}
+	})
+}
+
+func TestEnqueueSplitsUnderAMadeUpID(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	receipt, err := newClient(t, rdb).Enqueue(t.Context(), memberList(61))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(receipt.ID) != generatedIDBytes || len(receipt.Parts) != 2 {
+		t.Fatalf("receipt %+v", receipt)
+	}
+	for i, part := range receipt.Parts {
+		if part.ID != fmt.Sprintf("%s.part%d", receipt.ID, i+1) {
+			t.Errorf("part %d is %s", i+1, part.ID)
+		}
+		if _, task := queued(t, rdb, part.ID); task.IDGiven() {
+			t.Errorf("%s counts as the caller's ID", part.ID)
+		}
+	}
+}
+
+// TestEnqueueManySplitsSome holds that each task given has one receipt, in its place.
+func TestEnqueueManySplitsSome(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	c := newClient(t, rdb)
+	list := []Task{
+		{ID: "a", Payload: text("x")},
+		{ID: "b", Payload: memberList(60)},
+		{ID: "c", Payload: memberList(61)},
+		{ID: "c", Payload: memberList(61)},
+		{ID: "d", Payload: Message{Target: Groups, To: idsOf(4, 5), Body: Text{Msg: "x"}}},
+		{ID: "c.part2", Payload: text("another call under the ID of a part")},
+	}
+	bad := append(slices.Clone(list), Task{Payload: text("")})
+	if _, err := c.EnqueueMany(t.Context(), bad); err == nil || err.(*TaskError).Index != len(list) { //nolint:errorlint // itself
+		t.Errorf("error %v, want one of task %d", err, len(list))
+	}
+	if n := len(taskKeys(t, rdb, "*")); n != 0 {
+		t.Fatalf("%d tasks queued beside a bad one", n)
+	}
+	receipts, err := c.EnqueueMany(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	show := func(indent string, r Receipt) {
+		line := indent + r.ID + " " + r.Queue
+		if errors.Is(r.Err, ErrDuplicate) {
+			line += " duplicate"
+		} else if r.Err != nil {
+			line += " " + r.Err.Error()
+		}
+		got = append(got, line)
+	}
+	for _, r := range receipts {
+		show("", r)
+		for _, part := range r.Parts {
+			show("  ", part)
+		}
+	}
+	equal(t, "receipts", got, []string{
+		"a default:messages.users:default",
+		"b default:groups.add_members:default",
+		"c default:groups.add_members:default",
+		"  c.part1 default:groups.add_members:default",
+		"  c.part2 default:groups.add_members:default",
+		"c default:groups.add_members:default duplicate",
+		"  c.part1 default:groups.add_members:default duplicate",
+		"  c.part2 default:groups.add_members:default duplicate",
+		"d default:messages.groups:default",
+		"  d.part1 default:messages.groups:default",
+		"  d.part2 default:messages.groups:default",
+		"c.part2 default:groups.add_members:default duplicate", // in the queue of the task that has the ID
+	})
+}
+
+// TestPartsAreQueuedApart holds that a part whose ID is taken keeps none of the
+// others back, and that a list comes complete when it is enqueued again.
+func TestPartsAreQueuedApart(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	c := newClient(t, rdb)
+	if _, err := c.Enqueue(t.Context(), text("another call"), ID("list.part2")); err != nil {
+		t.Fatal(err)
+	}
+	receipt, err := c.Enqueue(t.Context(), memberList(130), ID("list"))
+	if !errors.Is(err, ErrDuplicate) {
+		t.Errorf("error %v, want ErrDuplicate", err)
+	}
+	for i, taken := range []bool{false, true, false} {
+		part := receipt.Parts[i]
+		if errors.Is(part.Err, ErrDuplicate) != taken {
+			t.Errorf("%s: %v", part.ID, part.Err)
+		}
+		if _, task := queued(t, rdb, part.ID); (task.Kind() == KindMessageSend) != taken {
+			t.Errorf("%s is %s", part.ID, task.Kind())
+		}
+	}
+}
+
+// TestReceiptIsNoDuplicateWhilePartsFail holds that whoever takes ErrDuplicate
+// for "it is queued" loses no part.
+func TestReceiptIsNoDuplicateWhilePartsFail(t *testing.T) {
+	t.Parallel()
+	taken, failed := fmt.Errorf("a: %w", ErrDuplicate), errors.New("redis is away")
+	for name, test := range map[string]struct {
+		parts            []error
+		duplicate, fails bool
+	}{
+		"all queued":         {[]error{nil, nil}, false, false},
+		"one taken":          {[]error{nil, taken}, true, false},
+		"all taken":          {[]error{taken, taken}, true, false},
+		"one failed":         {[]error{failed, nil}, false, true},
+		"one taken, failed":  {[]error{taken, failed, nil}, false, true},
+		"one failed, taken":  {[]error{failed, taken}, false, true},
+		"two failed, queued": {[]error{failed, failed, nil}, false, true},
+	} {
+		r := Receipt{}
+		for _, err := range test.parts {
+			r.Parts = append(r.Parts, Receipt{Err: err})
+		}
+		r.join()
+		if errors.Is(r.Err, ErrDuplicate) != test.duplicate || errors.Is(r.Err, failed) != test.fails ||
+			(r.Err != nil) != (test.duplicate || test.fails) {
+			t.Errorf("%s: %v", name, r.Err)
+		}
+	}
+}
+
+func TestEnqueueRefusesAnIDThatIsTooLongToSplit(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	_, err := newClient(t, rdb).Enqueue(t.Context(), memberList(61), ID(strings.Repeat("l", IDMaxBytes)))
+	if fe, ok := errors.AsType[*FieldError](err); !ok || fe.Field != "id" {
+		t.Errorf("error %v", err)
+	}
+	if keys := rdb.Keys(t.Context(), "*").Val(); len(keys) != 0 {
+		t.Errorf("queued all the same: %v", keys)
+	}
+}
+
+func TestRequeueNeverSplits(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	c := newClient(t, rdb)
+	err := c.Requeue(t.Context(), Task{ID: "list", Payload: memberList(61)}, 1)
+	if fe, ok := errors.AsType[*FieldError](err); !ok || fe.Field != "payload.usernames" || fe.Bound != "at most 60 in one call" {
+		t.Errorf("error %v", err)
+	}
+	if keys := rdb.Keys(t.Context(), "*").Val(); len(keys) != 0 {
+		t.Errorf("queued all the same: %v", keys)
+	}
+	// The size bounds how lists are split; what is in the queue already was called before.
+	names := GroupRemoveMembers{GroupID: "1", Usernames: idsOf(60, UserIDMaxBytes)}
+	if err := c.Requeue(t.Context(), Task{ID: "long", Payload: names}, 1); err != nil {
+		t.Error(err)
+	}
 }

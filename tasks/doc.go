@@ -17,9 +17,26 @@
 //
 // Enqueue checks everything that can be known wrong before the call, and
 // refuses it with a [*FieldError] before anything is queued. A task that passes
-// waits in the queue of its app, family and priority ([QueueName]). A worker
-// takes it, makes the call, and judges the answer: the task is done, is tried
-// again later, or becomes a dead letter.
+// waits in the queue of its app, endpoint and priority ([QueueName]). An
+// [Endpoint] is what Easemob counts against one rate limit, so that calls at
+// their limit never delay others. A worker takes the task, makes the call, and
+// judges the answer: the task is done, is tried again later, or becomes a dead
+// letter.
+//
+// # Kinds
+//
+// [Kinds] describes each kind: its fields with their bounds, an example, the page
+// of Easemob's documentation, and whether the call may be repeated. Payloads
+// carry Easemob's own field names. What no kind covers is a [RawCall].
+//
+// # Long lists
+//
+// A list that is too long for one call, by its count or its size, becomes several
+// tasks: [Receipt].Parts. Up to [TargetsMax] targets are taken. The parts have
+// the IDs ID.part1, ID.part2 and so on, and follow from the list alone, so that
+// the same list under the same ID gives the same parts. Each part is a task by
+// itself: they may run in any order, and what becomes of one says nothing about
+// the others.
 //
 // # IDs
 //

@@ -92,6 +92,14 @@ func TestParseEnvelopeRefuses(t *testing.T) {
 		"null body":            {`{"kind":"message.send","payload":{"target":"users","to":["u1"],"type":"txt","body":null}}`, "payload.body", "must be given"},
 		"unknown in body":      {`{"kind":"message.send","payload":{"target":"users","to":["u1"],"type":"txt","body":{"text":"` + secretText + `"}}}`, "payload.body.text", "no such field"},
 		"msg not a string":     {`{"kind":"message.send","payload":{"target":"users","to":["u1"],"type":"txt","body":{"msg":{"a":"` + secretText + `"}}}}`, "payload.body.msg", "must be a JSON string"},
+		"broadcast, no type":   {`{"kind":"message.broadcast","payload":{"target":"users","msg":{"msg":"` + secretText + `"}}}`, "payload.msg.type", "must be txt, img"},
+		"broadcast, bad type":  {`{"kind":"message.broadcast","payload":{"target":"users","msg":{"type":["` + secretText + `"]}}}`, "payload.msg.type", "must be a JSON string"},
+		"broadcast, no msg":    {`{"kind":"message.broadcast","payload":{"target":"users"}}`, "payload.msg", "must be given"},
+		"broadcast, null msg":  {`{"kind":"message.broadcast","payload":{"target":"users","msg":null}}`, "payload.msg", "must be given"},
+		"broadcast, a text":    {`{"kind":"message.broadcast","payload":{"target":"users","msg":"` + secretText + `"}}`, "payload.msg", "must be a JSON object"},
+		"broadcast, misspelt":  {`{"kind":"message.broadcast","payload":{"target":"users","msg":{"type":"txt","text":"` + secretText + `"}}}`, "payload.msg.text", "no such field"},
+		"broadcast, no sender": {`{"kind":"message.broadcast","payload":{"target":"users","from":"","msg":{"type":"cmd"}}}`, "payload.from", "must not be empty"},
+		"broadcast, null ext":  {`{"kind":"message.broadcast","payload":{"target":"users","ext":null,"msg":{"type":"cmd"}}}`, "payload.ext", "must be a JSON object"},
 		"broken after secrets": {`{"kind":"user.register","payload":{"username":"u","password":"` + secretPassword + `"`, "json", "ends too early"},
 		"process_at":           {`{` + ok + `,"process_at":"tomorrow"}`, "json", "tomorrow"},
 		"no attempts":          {`{` + ok + `,"max_attempts":0}`, "max_attempts", "0: 1 to 1000"},
@@ -140,10 +148,23 @@ func TestPayloadsTakeTheFieldsOfTheDocs(t *testing.T) {
 		{"message.send", `{"target":"users","to":["u2"],"type":"custom","body":{"customEvent":"custom_event","customExts":{"ext_key1":"ext_value1"}}}`},
 		{"message.send", `{"target":"chatgroups","from":"user1","to":["184524748161025"],"type":"txt","body":{"msg":"x"},"need_group_ack":true,"roam_ignore_users":["u9"]}`},
 		{"message.send", `{"target":"chatrooms","from":"user1","to":["185145305923585"],"type":"txt","body":{"msg":"x"},"chatroom_msg_level":"low"}`},
+		{"message.send", `{"target":"chatgroups","from":"user1","to":["184524748161025"],"type":"txt","body":{"msg":"testmessages"},"users":["user2","user3"]}`},
+		{"message.send", `{"target":"chatgroups","from":"user1","to":["1845"],"type":"txt","need_group_ack":false,"roam_ignore_users":["user3"],"sync_device":true,"body":{"msg":"t"},"ext":{"em_ignore_notification":true},"routetype":"ROUTE_ONLINE","env":"dev"}`},
+		{"message.broadcast", `{"target":"users","msg":{"type":"txt","msg":"send broadcast to all users"},"from":"admin","ext":{"extKey":"extValue"}}`},
+		{"message.broadcast", `{"target":"online","msg":{"type":"img","filename":"testimg.jpg","secret":"VfNb","size":{"width":480,"height":720},` + url + `},"from":"admin"}`},
+		{"message.broadcast", `{"target":"chatrooms","msg":{"type":"cmd","action":"action1"},"chatroom_msg_level":"low"}`},
+		{"message.broadcast", `{"target":"users","msg":{"type":"custom","customEvent":"custom_event"}}`},
+		{"message.recall", `{"msg_id":"1028","to":"g1","chat_type":"groupchat","from":"user1","force":true,"recallMessageExtensionInfo":"x"}`},
 		{"message.recall", `{"msg_id":"1028442084794698104","to":"user2","from":"user1","chat_type":"chat","force":true,"sync_device":true}`},
 		{"group.create", `{"groupname":"testgroup","avatar":"https://h/a.png","description":"test","public":true,"maxusers":300,"owner":"testuser","members":["user2"],"allowinvites":false,"membersonly":true,"invite_need_confirm":false,"custom":"c"}`},
 		{"group.add_members", `{"group_id":"66016455491585","usernames":["user4","user5"]}`},
 		{"group.remove_members", `{"group_id":"66016455491585","usernames":["user4","user5"]}`},
+		{"group.update", `{"group_id":"66016455491585","groupname":"test","maxusers":200,"description":"d","custom":"abc"}`},
+		{"group.mute_members", `{"group_id":"66016455491585","mute_duration":86400000,"usernames":["user1"]}`},
+		{"group.set_announcement", `{"group_id":"66016455491585","announcement":"a"}`},
+		{"chatroom.create", `{"name":"testchatroom1","description":"test","maxusers":300,"owner":"user1","members":["user2"],"custom":"c"}`},
+		{"chatroom.mute_members", `{"chatroom_id":"1265710621211","usernames":["user1","user2"],"mute_duration":1000}`},
+		{"user.mute", `{"username":"zs1","chat":100,"groupchat":100,"chatroom":100}`},
 		{"group.transfer_owner", `{"group_id":"66016455491585","newowner":"user2"}`},
 		{"user.register", `{"username":"user1","password":"123","nickname":"testuser"}`},
 		{"user.register", `[{"username":"user1","password":"123"},{"username":"user2","password":"456","nickname":"n"}]`},
@@ -175,7 +196,16 @@ func TestPayloadsRoundTripThroughJSON(t *testing.T) {
 		message(File{URL: url, Filename: "f", Secret: "s"}),
 		message(Location{Lat: "1.5", Lng: "-2", Addr: "a"}),
 		message(Custom{Event: "e", Exts: map[string]string{"k": "v"}}),
-		Recall{MsgID: "1", To: "u", ChatType: "chat", From: "f", Force: true, SyncDevice: true},
+		Message{Target: Groups, To: []string{"1"}, Users: []string{"u1"}, Body: Text{Msg: "x"}, SyncDevice: true, Env: "dev"},
+		Recall{MsgID: "1", To: "u", ChatType: "chat", From: "f", Force: true, SyncDevice: true, ExtensionInfo: "x"},
+		Broadcast{Target: Users, From: "f", Body: Image{URL: url, Size: &Size{Width: 1, Height: 2}}, Ext: map[string]any{"n": json.Number("1")}, OmitTaskID: true},
+		Broadcast{Target: Rooms, Body: Command{}, ChatroomMsgLevel: "high"},
+		GroupUpdate{
+			GroupID: "1", Name: new(""), Avatar: new("a"), Description: new("d"), MaxUsers: new(3), MembersOnly: new(true),
+			AllowInvites: new(false), InviteNeedConfirm: &yes, Public: new(false), Custom: new("c"),
+		},
+		RoomUpdate{RoomID: "1", Name: new("n"), Description: new("d"), MaxUsers: new(3)},
+		UserMute{Username: "u", Chat: new(0), GroupChat: new(-1), ChatRoom: new(5)},
 		GroupCreate{
 			Name: "n", Avatar: "a", Description: "d", Public: true, MaxUsers: 3, Owner: "o", Members: []string{"m"},
 			AllowInvites: true, MembersOnly: true, InviteNeedConfirm: &yes, Custom: "c",
@@ -215,30 +245,5 @@ func TestRedact(t *testing.T) {
 		if got := string(Redact(json.RawMessage(in))); got != want {
 			t.Errorf("Redact(%s)\n got %s\nwant %s", in, got, want)
 		}
-	}
-}
-
-func TestKindTable(t *testing.T) {
-	t.Parallel()
-	seen := map[Kind]bool{}
-	for _, info := range Kinds() {
-		if seen[info.Kind] {
-			t.Errorf("%s stands twice", info.Kind)
-		}
-		seen[info.Kind] = true
-		if info.Summary == "" || info.Why == "" || (info.Family == "") != (info.Kind == KindCallRaw) {
-			t.Errorf("incomplete: %+v", info)
-		}
-		if got, ok := info.Kind.Info(); !ok || got.Summary != info.Summary {
-			t.Errorf("Info of %s: %+v, %v", info.Kind, got, ok)
-		}
-	}
-	Kinds()[0].Kind = "changed"
-	if Kinds()[0].Kind == "changed" {
-		t.Error("Kinds hands out its own table")
-	}
-	long := Kind(strings.Repeat("é", 1000))
-	if _, err := DecodePayload(long, nil); !errors.Is(err, ErrUnknownKind) || len(err.Error()) > 300 {
-		t.Errorf("unknown kind: %v", err)
 	}
 }

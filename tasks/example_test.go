@@ -44,7 +44,56 @@ func Example() {
 	fmt.Println(err)
 
 	// Output:
-	// default:messages:default <nil>
+	// default:messages.users:default <nil>
 	// true
 	// payload.to: must hold at least one id
+}
+
+// A list that one call can't take is queued as several tasks.
+func ExampleClient_Enqueue_longList() {
+	server, err := miniredis.Run() // yours is a real one
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	rdb, err := tasks.OpenRedis("redis://" + server.Addr())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = rdb.Close() }()
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: rdb})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	class := tasks.GroupAddMembers{GroupID: "4065"}
+	for i := range 130 {
+		class.Usernames = append(class.Usernames, fmt.Sprintf("pupil%d", i))
+	}
+	receipt, err := client.Enqueue(context.Background(), class, tasks.ID("class-4b"))
+	fmt.Println(len(receipt.Parts), err)
+	for _, part := range receipt.Parts {
+		fmt.Println(part.ID, part.Queue)
+	}
+
+	// Output:
+	// 3 <nil>
+	// class-4b.part1 default:groups.add_members:default
+	// class-4b.part2 default:groups.add_members:default
+	// class-4b.part3 default:groups.add_members:default
+}
+
+// The table of kinds tells what a payload takes.
+func ExampleKind_Info() {
+	info, _ := tasks.KindGroupMuteMembers.Info()
+	fmt.Println(info.Summary, info.Repeatable)
+	for _, f := range info.Fields {
+		fmt.Printf("%s (%s): %s\n", f.Name, f.Type, f.Bound)
+	}
+
+	// Output:
+	// mute members of a group true
+	// group_id (string): 1 to 64 letters, digits, '_' and '-'
+	// usernames (array): user ids; 60 in one call, more are split into several tasks
+	// mute_duration (number): milliseconds, 1 or more; -1 for good
 }

@@ -49,26 +49,37 @@ func within(parent string, err error) error {
 
 // Limits of Easemob's IM REST API that are checked at enqueue.
 const (
-	UserIDMaxBytes     = 64       // docs, user registration
-	PasswordMaxChars   = 64       // docs, user registration
-	NicknameMaxChars   = 100      // docs, user registration
-	MembersPerCall     = 60       // docs: members added or removed, users registered by one call
-	MessageMaxBytes    = 5 * 1024 // docs: body and ext of one message together (error_code 14007)
-	RecipientsUsers    = 600      // docs: user ids of one send
-	RecipientsGroups   = 3        // docs: group ids of one send
-	RecipientsRooms    = 10       // docs: room ids of one send
-	RoamIgnoreMax      = 20       // docs: roam_ignore_users of groups and rooms
-	GroupNameMaxChars  = 128      // docs, group creation
-	GroupAvatarMax     = 1024     // docs, group creation
-	GroupDescMaxChars  = 512      // docs, group creation
-	GroupCustomMax     = 8 * 1024 // docs, group creation
-	CustomEventMax     = 32       // docs: customEvent of a custom message
-	CustomExtsMax      = 16       // docs: entries of customExts
-	RawPathMaxBytes    = 2048     // emq's own bound
-	RawBodyMaxBytes    = 256 * 1024
-	targetIDMaxBytes   = 64
-	mediaURLMaxBytes   = 2048
-	messageIDMaxDigits = 32
+	UserIDMaxBytes       = 64         // docs, user registration
+	PasswordMaxChars     = 64         // docs, user registration
+	NicknameMaxChars     = 100        // docs, user registration
+	MembersPerCall       = 60         // docs: members added or removed, users registered by one call
+	MessageMaxBytes      = 5 * 1024   // docs: body and ext of one message together (error_code 14007)
+	RecipientsUsers      = 600        // docs: user ids of one send
+	RecipientsGroups     = 3          // docs: group ids of one send
+	RecipientsRooms      = 10         // docs: room ids of one send
+	RecipientsMembers    = 20         // docs: members of a group or room that one directed send names
+	RoamIgnoreMax        = 20         // docs: roam_ignore_users of groups and rooms
+	GroupNameMaxChars    = 128        // docs, group creation
+	GroupAvatarMax       = 1024       // docs, group creation
+	GroupDescMaxChars    = 512        // docs, group creation
+	GroupCustomMax       = 8 * 1024   // docs, group creation
+	RoomUsersDefault     = 1000       // docs: members of a chat room that is created without maxusers
+	RoomUsersMax         = 10_000     // docs: maxusers of a chat room
+	AnnouncementMaxChars = 512        // docs: announcement of a group or chat room
+	AttributesMaxBytes   = 2 * 1024   // docs: attributes of one user together
+	BlockListMax         = 500        // docs: block list of one user
+	MuteForever          = -1         // docs: instead of a duration
+	MuteMaxSeconds       = 1<<31 - 1  // docs: mute of a user in the whole app
+	CustomEventMax       = 32         // docs: customEvent of a custom message
+	CustomExtsMax        = 16         // docs: entries of customExts
+	EnvMaxChars          = 8          // docs: env of a message
+	TargetsMax           = 10_000     // emq's own: targets of one task before it is split
+	PathMaxBytes         = 2048       // emq's own, as Easemob documents none: path of a call
+	ListBodyMaxBytes     = 5 * 1024   // docs: requests above it were refused with 413; now kept for lists of names and users
+	RawBodyMaxBytes      = 256 * 1024 // emq's own
+	targetIDMaxBytes     = 64
+	mediaURLMaxBytes     = 2048
+	messageIDMaxDigits   = 32
 )
 
 // checkUserID holds value against Easemob's user-id grammar: at most 64 bytes
@@ -109,7 +120,7 @@ func checkNames(field string, names []string, most int, check func(field, value 
 		return &FieldError{Field: field, Bound: "must hold at least one id"}
 	}
 	if len(names) > most {
-		return &FieldError{Field: field, Value: fmt.Sprintf("%d ids", len(names)), Bound: fmt.Sprintf("at most %d in one call", most)}
+		return &FieldError{Field: field, Value: fmt.Sprintf("%d ids", len(names)), Bound: fmt.Sprintf("at most %d", most)}
 	}
 	seen := make(map[string]int, len(names))
 	for i, name := range names {
@@ -160,6 +171,14 @@ func checkURL(field, value string) error {
 func isNil(v any) bool {
 	p := reflect.ValueOf(v)
 	return !p.IsValid() || p.Kind() == reflect.Pointer && p.IsNil()
+}
+
+// deref is the value of a field that may be left out.
+func deref[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
 }
 
 func isAlnum(c byte) bool {

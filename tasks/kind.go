@@ -11,35 +11,65 @@ type Kind string
 
 // The kinds that this version knows.
 const (
-	KindMessageSend        Kind = "message.send"
-	KindMessageRecall      Kind = "message.recall"
-	KindGroupCreate        Kind = "group.create"
-	KindGroupAddMembers    Kind = "group.add_members"
-	KindGroupRemoveMembers Kind = "group.remove_members"
-	KindGroupTransferOwner Kind = "group.transfer_owner"
-	KindUserRegister       Kind = "user.register"
-	KindCallRaw            Kind = "call.raw"
+	KindMessageSend      Kind = "message.send"
+	KindMessageRecall    Kind = "message.recall"
+	KindMessageBroadcast Kind = "message.broadcast"
+
+	KindGroupCreate          Kind = "group.create"
+	KindGroupUpdate          Kind = "group.update"
+	KindGroupDelete          Kind = "group.delete"
+	KindGroupTransferOwner   Kind = "group.transfer_owner"
+	KindGroupAddMembers      Kind = "group.add_members"
+	KindGroupRemoveMembers   Kind = "group.remove_members"
+	KindGroupAddAdmin        Kind = "group.add_admin"
+	KindGroupRemoveAdmin     Kind = "group.remove_admin"
+	KindGroupMuteMembers     Kind = "group.mute_members"
+	KindGroupUnmuteMembers   Kind = "group.unmute_members"
+	KindGroupMuteAll         Kind = "group.mute_all"
+	KindGroupUnmuteAll       Kind = "group.unmute_all"
+	KindGroupBlockMembers    Kind = "group.block_members"
+	KindGroupUnblockMembers  Kind = "group.unblock_members"
+	KindGroupAllowMembers    Kind = "group.allow_members"
+	KindGroupDisallowMembers Kind = "group.disallow_members"
+	KindGroupSetAnnouncement Kind = "group.set_announcement"
+
+	KindRoomCreate          Kind = "chatroom.create"
+	KindRoomUpdate          Kind = "chatroom.update"
+	KindRoomDelete          Kind = "chatroom.delete"
+	KindRoomTransferOwner   Kind = "chatroom.transfer_owner"
+	KindRoomAddMembers      Kind = "chatroom.add_members"
+	KindRoomRemoveMembers   Kind = "chatroom.remove_members"
+	KindRoomAddAdmin        Kind = "chatroom.add_admin"
+	KindRoomRemoveAdmin     Kind = "chatroom.remove_admin"
+	KindRoomMuteMembers     Kind = "chatroom.mute_members"
+	KindRoomUnmuteMembers   Kind = "chatroom.unmute_members"
+	KindRoomMuteAll         Kind = "chatroom.mute_all"
+	KindRoomUnmuteAll       Kind = "chatroom.unmute_all"
+	KindRoomBlockMembers    Kind = "chatroom.block_members"
+	KindRoomUnblockMembers  Kind = "chatroom.unblock_members"
+	KindRoomAllowMembers    Kind = "chatroom.allow_members"
+	KindRoomDisallowMembers Kind = "chatroom.disallow_members"
+	KindRoomSetAnnouncement Kind = "chatroom.set_announcement"
+
+	KindUserRegister      Kind = "user.register"
+	KindUserDelete        Kind = "user.delete"
+	KindUserResetPassword Kind = "user.reset_password"
+	KindUserSetNickname   Kind = "user.set_nickname"
+	KindUserDeactivate    Kind = "user.deactivate"
+	KindUserActivate      Kind = "user.activate"
+	KindUserForceOffline  Kind = "user.force_offline"
+	KindUserAddContact    Kind = "user.add_contact"
+	KindUserRemoveContact Kind = "user.remove_contact"
+	KindUserBlock         Kind = "user.block"
+	KindUserUnblock       Kind = "user.unblock"
+	KindUserMute          Kind = "user.mute"
+	KindUserSetAttributes Kind = "user.set_attributes"
+
+	KindCallRaw Kind = "call.raw"
 )
 
 // ErrUnknownKind is wrapped by errors about a kind that this version does not know.
 var ErrUnknownKind = errors.New("unknown kind")
-
-// A Family is a group of calls that share queues, so that a limit on one
-// family never blocks another.
-type Family string
-
-// The families, one set of queues each.
-const (
-	FamilyMessages Family = "messages"
-	FamilyGroups   Family = "groups"
-	FamilyRooms    Family = "rooms"
-	FamilyUsers    Family = "users"
-)
-
-// Families lists all families.
-func Families() []Family {
-	return []Family{FamilyMessages, FamilyGroups, FamilyRooms, FamilyUsers}
-}
 
 // A Payload is what one kind of call needs: one of the payload types of this
 // package. Its JSON fields carry Easemob's own names.
@@ -58,42 +88,40 @@ type Payload interface {
 type Request struct {
 	Method string
 	Path   string // begins with "/", escaped, may carry a query
-	Body   []byte // JSON; nil for none
+	Body   []byte // JSON, or a form; nil for none
+	Form   bool   // Body is application/x-www-form-urlencoded
 }
 
 // KindInfo describes a kind.
 type KindInfo struct {
-	Kind    Kind
-	Family  Family // empty for call.raw, whose path decides
-	Summary string
+	Kind Kind
+	// Endpoint is where the call goes; empty when the payload decides.
+	Endpoint Endpoint
+	Summary  string
 	// Repeatable says whether making the call a second time, after the first
 	// was executed, leaves the same state behind. When it does not, a lost
 	// answer is an unknown outcome, and OnUnknown decides.
 	Repeatable bool
 	// Why gives the reason for Repeatable.
 	Why string
+	// Fields are the fields of the payload.
+	Fields []FieldInfo
+	// Source is the page of Easemob's documentation.
+	Source string
+	// Example is an envelope in one line of JSON.
+	Example string
 
 	decode func([]byte) (Payload, error)
 }
 
-// kinds is the table of kinds; nothing changes it.
-var kinds = []KindInfo{
-	{KindMessageSend, FamilyMessages, "send a message to users, groups or chat rooms", false,
-		"the send endpoints take no idempotency key: a repeated send is a second message", decodeAs[Message]},
-	{KindMessageRecall, FamilyMessages, "recall a message", true,
-		"a second recall answers \"not_found msg\", which counts as done", decodeAs[Recall]},
-	{KindGroupCreate, FamilyGroups, "create a group", false,
-		"a repeated creation makes a second group", decodeAs[GroupCreate]},
-	{KindGroupAddMembers, FamilyGroups, "add members to a group", true,
-		"adding a member who is one changes nothing", decodeAs[GroupAddMembers]},
-	{KindGroupRemoveMembers, FamilyGroups, "remove members from a group", true,
-		"removing a user who is no member changes nothing", decodeAs[GroupRemoveMembers]},
-	{KindGroupTransferOwner, FamilyGroups, "make a member the owner of a group", true,
-		"a transfer to the present owner changes nothing", decodeAs[GroupTransferOwner]},
-	{KindUserRegister, FamilyUsers, "register users", true,
-		"a name that is taken stays as it is", decodeAs[UserRegister]},
-	{KindCallRaw, "", "any call: method, path and JSON body", false,
-		"emq can't know what a raw call does", decodeAs[RawCall]},
+// FieldInfo describes a field of a payload.
+type FieldInfo struct {
+	Name string
+	// Type is the JSON type: string, number, boolean, array or object.
+	Type string
+	// Bound says what the field may hold.
+	Bound    string
+	Required bool
 }
 
 // Kinds lists the kinds in the order of the documentation.
@@ -101,12 +129,8 @@ func Kinds() []KindInfo { return slices.Clone(kinds) }
 
 // Info describes k; ok is false when this version does not know it.
 func (k Kind) Info() (info KindInfo, ok bool) {
-	for _, info := range kinds {
-		if info.Kind == k {
-			return info, true
-		}
-	}
-	return KindInfo{}, false
+	info, ok = kindsByName[k]
+	return info, ok
 }
 
 // DecodePayload reads the JSON payload of a kind, refusing unknown fields. It

@@ -208,7 +208,7 @@ func TestLostReplies(t *testing.T) {
 						proxy.arm(0, 0, false)
 						inQueue := func() int {
 							t.Helper()
-							keys, err := direct.LRange(t.Context(), "asynq:{"+QueueName(app, FamilyMessages, Default)+"}:pending", 0, -1).Result()
+							keys, err := direct.LRange(t.Context(), "asynq:{"+QueueName(app, EndpointMessagesUsers, Default)+"}:pending", 0, -1).Result()
 							if err != nil {
 								t.Fatal(err)
 							}
@@ -273,7 +273,7 @@ func TestLostRepliesOfManyTasks(t *testing.T) {
 				}
 			}
 			direct := redistest.Client(t, s)
-			if n := direct.LLen(t.Context(), "asynq:{"+QueueName(app, FamilyMessages, Default)+"}:pending").Val(); n != int64(len(list)) {
+			if n := direct.LLen(t.Context(), "asynq:{"+QueueName(app, EndpointMessagesUsers, Default)+"}:pending").Val(); n != int64(len(list)) {
 				t.Errorf("%d tasks queued, want %d", n, len(list))
 			}
 		})

@@ -21,23 +21,75 @@ const (
 	secretPassword = "a-password-of-a-user"
 )
 
-// samples has one valid payload of each kind.
+// samples has one valid payload of each kind. The lines of testdata/wire-v1.jsonl
+// hold them, so that they never change.
 func samples() map[Kind]Payload {
-	return map[Kind]Payload{
-		KindMessageSend: Message{
-			Target: Users, To: []string{"u1", "u2"}, From: "admin",
+	users := []string{"u1", "u2"}
+	list := []Payload{
+		Message{
+			Target: Users, To: users, From: "admin",
 			Body: Text{Msg: secretText}, Ext: map[string]any{"order": "8812"},
 		},
-		KindMessageRecall: Recall{MsgID: "1028442084794698104", To: "u1", ChatType: "chat", Force: true},
-		KindGroupCreate:   GroupCreate{Name: "team", Public: true, Owner: "u1", Members: []string{"u2"}},
-		KindGroupAddMembers: GroupAddMembers{
-			GroupID: "4065", Usernames: []string{"u1", "u2"},
-		},
-		KindGroupRemoveMembers: GroupRemoveMembers{GroupID: "4065", Usernames: []string{"u1", "u2"}},
-		KindGroupTransferOwner: GroupTransferOwner{GroupID: "4065", NewOwner: "u2"},
-		KindUserRegister:       UserRegister{Users: []NewUser{{Username: "u1", Password: secretPassword}}},
-		KindCallRaw:            RawCall{Method: "POST", Path: "/users/u1/deactivate", Body: []byte(`{}`)},
+		Recall{MsgID: "1028442084794698104", To: "u1", ChatType: "chat", Force: true},
+		Broadcast{Target: Online, From: "admin", Body: Text{Msg: secretText}, Ext: map[string]any{"order": "8812"}},
+
+		GroupCreate{Name: "team", Public: true, Owner: "u1", Members: []string{"u2"}},
+		GroupUpdate{GroupID: "4065", Name: new("team"), MaxUsers: new(300), Public: new(false)},
+		GroupDelete{GroupID: "4065"},
+		GroupTransferOwner{GroupID: "4065", NewOwner: "u2"},
+		GroupAddMembers{GroupID: "4065", Usernames: users},
+		GroupRemoveMembers{GroupID: "4065", Usernames: users},
+		GroupAddAdmin{GroupID: "4065", NewAdmin: "u2"},
+		GroupRemoveAdmin{GroupID: "4065", OldAdmin: "u2"},
+		GroupMuteMembers{GroupID: "4065", Usernames: users, MuteDuration: 60_000},
+		GroupUnmuteMembers{GroupID: "4065", Usernames: users},
+		GroupMuteAll{GroupID: "4065"},
+		GroupUnmuteAll{GroupID: "4065"},
+		GroupBlockMembers{GroupID: "4065", Usernames: users},
+		GroupUnblockMembers{GroupID: "4065", Usernames: users},
+		GroupAllowMembers{GroupID: "4065", Usernames: users},
+		GroupDisallowMembers{GroupID: "4065", Usernames: users},
+		GroupSetAnnouncement{GroupID: "4065", Announcement: "closed"},
+
+		RoomCreate{Name: "lobby", Description: "for all", MaxUsers: 10_000, Owner: "u1", Members: []string{"u2"}},
+		RoomUpdate{RoomID: "662", Name: new("lobby"), MaxUsers: new(300)},
+		RoomDelete{RoomID: "662"},
+		RoomTransferOwner{RoomID: "662", NewOwner: "u2"},
+		RoomAddMembers{RoomID: "662", Usernames: users},
+		RoomRemoveMembers{RoomID: "662", Usernames: users},
+		RoomAddAdmin{RoomID: "662", NewAdmin: "u2"},
+		RoomRemoveAdmin{RoomID: "662", OldAdmin: "u2"},
+		RoomMuteMembers{RoomID: "662", Usernames: users, MuteDuration: MuteForever},
+		RoomUnmuteMembers{RoomID: "662", Usernames: users},
+		RoomMuteAll{RoomID: "662"},
+		RoomUnmuteAll{RoomID: "662"},
+		RoomBlockMembers{RoomID: "662", Usernames: users},
+		RoomUnblockMembers{RoomID: "662", Usernames: users},
+		RoomAllowMembers{RoomID: "662", Usernames: users},
+		RoomDisallowMembers{RoomID: "662", Usernames: users},
+		RoomSetAnnouncement{RoomID: "662", Announcement: "closed"},
+
+		UserRegister{Users: []NewUser{{Username: "u1", Password: secretPassword}}},
+		UserDelete{Username: "u1"},
+		UserResetPassword{Username: "u1", NewPassword: secretPassword},
+		UserSetNickname{Username: "u1", Nickname: "Ann"},
+		UserDeactivate{Username: "u1"},
+		UserActivate{Username: "u1"},
+		UserForceOffline{Username: "u1"},
+		UserAddContact{OwnerUsername: "u1", FriendUsername: "u2"},
+		UserRemoveContact{OwnerUsername: "u1", FriendUsername: "u2"},
+		UserBlock{OwnerUsername: "u1", Usernames: []string{"u2", "u3"}},
+		UserUnblock{OwnerUsername: "u1", BlockedUsername: "u2"},
+		UserMute{Username: "u1", Chat: new(3600), GroupChat: new(MuteForever), ChatRoom: new(0)},
+		UserSetAttributes{Username: "u1", MetaData: map[string]string{"nickname": "Ann"}},
+
+		RawCall{Method: "POST", Path: "/users/u1/deactivate", Body: []byte(`{}`)},
 	}
+	byKind := make(map[Kind]Payload, len(list))
+	for _, p := range list {
+		byKind[p.Kind()] = p
+	}
+	return byKind
 }
 
 func TestSamplesCoverTheKinds(t *testing.T) {

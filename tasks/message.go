@@ -5,32 +5,42 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
 // A Target says what the ids in a message's To are.
 type Target string
 
-// The targets of a message, spelt as in Easemob's endpoints.
+// The targets of a message, spelt as in Easemob's endpoints. A broadcast goes to
+// all Users, to the users who are Online, or to all active Rooms.
 const (
 	Users  Target = "users"
 	Groups Target = "chatgroups"
 	Rooms  Target = "chatrooms"
+	Online Target = "online" // of a broadcast only
 )
 
 // ExtTaskID is the key under ext in which a message carries the ID of its
 // task, so that a receiver can drop a second copy of the same message.
 const ExtTaskID = "emq_id"
 
-// Message is the payload of message.send: POST /messages/{target}.
+// Message is the payload of message.send: POST /messages/{target}, or
+// /messages/{target}/users for a message to some members of a group or room.
 //
 // Easemob does not check its recipients: an unknown user, group or room is
-// answered with 200 and a message id.
+// answered with 200 and a message id (docs).
 type Message struct {
 	Target Target
-	// To holds at most 600 user ids, 3 group ids or 10 room ids (docs, send
-	// endpoints). Each counts as one message against the app's limits.
+	// To are the recipients. One call takes 600 user ids, 3 group ids or 10 room
+	// ids (docs, send endpoints); more are split into several tasks. Each counts
+	// as one message against the app's limits.
 	To []string
+	// Users makes the message one to just these members of the one group or room
+	// in To. One call takes 20 (docs); more are split into several tasks. Each
+	// counts as one message. Only they see it; it is neither in the conversation
+	// list nor counted as unread (docs).
+	Users []string
 	// From is the sender's user id; empty leaves it out, and Easemob sends as
 	// "admin". A JSON payload must not give it as the empty string, which
 	// Easemob refuses.
@@ -44,11 +54,13 @@ type Message struct {
 	// RoamIgnoreUsers, at most 20, don't get a group's or room's message from
 	// the roaming store.
 	RoamIgnoreUsers []string
-	SyncDevice      bool // users: also to the sender's own devices
+	SyncDevice      bool // users and groups: also to the sender's own devices
 	NeedGroupAck    bool // groups: ask for read receipts
 	// ChatroomMsgLevel is "high", "normal" or "low"; under load Easemob drops
 	// room messages, low level first.
 	ChatroomMsgLevel string
+	// Env chooses among the app's callback routes: 1 to 8 letters and digits (docs).
+	Env string
 	// OmitTaskID leaves ext.emq_id out of the message.
 	OmitTaskID bool
 }
@@ -58,6 +70,7 @@ type Message struct {
 type messageJSON struct {
 	Target           Target          `json:"target,omitempty"`
 	To               []string        `json:"to"`
+	Users            []string        `json:"users,omitempty"`
 	From             *string         `json:"from,omitempty"`
 	Type             string          `json:"type"`
 	Body             json.RawMessage `json:"body"`
@@ -67,6 +80,7 @@ type messageJSON struct {
 	SyncDevice       bool            `json:"sync_device,omitempty"`
 	NeedGroupAck     bool            `json:"need_group_ack,omitempty"`
 	ChatroomMsgLevel string          `json:"chatroom_msg_level,omitempty"`
+	Env              string          `json:"env,omitempty"`
 	OmitTaskID       bool            `json:"omit_emq_id,omitempty"`
 }
 
@@ -81,9 +95,9 @@ func (m Message) MarshalJSON() ([]byte, error) {
 
 func (m Message) json() (messageJSON, error) {
 	out := messageJSON{
-		Target: m.Target, To: m.To, RouteType: m.RouteType, RoamIgnoreUsers: m.RoamIgnoreUsers,
+		Target: m.Target, To: m.To, Users: m.Users, RouteType: m.RouteType, RoamIgnoreUsers: m.RoamIgnoreUsers,
 		SyncDevice: m.SyncDevice, NeedGroupAck: m.NeedGroupAck, ChatroomMsgLevel: m.ChatroomMsgLevel,
-		OmitTaskID: m.OmitTaskID,
+		Env: m.Env, OmitTaskID: m.OmitTaskID,
 	}
 	if m.From != "" {
 		out.From = &m.From
@@ -107,58 +121,72 @@ func (m *Message) UnmarshalJSON(raw []byte) error {
 	if err := decodeStrict(raw, &in); err != nil {
 		return err
 	}
-	if in.From != nil && *in.From == "" {
-		return &FieldError{Field: "from", Value: `""`, Bound: "must not be empty; leave it out to send as admin"}
+	from, err := decodeFrom(in.From)
+	if err != nil {
+		return err
 	}
 	body, err := decodeBody(in.Type, in.Body)
 	if err != nil {
 		return err
 	}
 	*m = Message{
-		Target: in.Target, To: in.To, Body: body, RouteType: in.RouteType, RoamIgnoreUsers: in.RoamIgnoreUsers,
+		Target: in.Target, To: in.To, Users: in.Users, Body: body, RouteType: in.RouteType, RoamIgnoreUsers: in.RoamIgnoreUsers,
 		SyncDevice: in.SyncDevice, NeedGroupAck: in.NeedGroupAck, ChatroomMsgLevel: in.ChatroomMsgLevel,
-		OmitTaskID: in.OmitTaskID,
+		Env: in.Env, OmitTaskID: in.OmitTaskID,
 	}
-	if in.From != nil {
-		m.From = *in.From
+	m.From = from
+	m.Ext, err = decodeExt(in.Ext)
+	return err
+}
+
+// decodeFrom refuses the empty string, which Easemob does not take (docs).
+func decodeFrom(from *string) (string, error) {
+	if from != nil && *from == "" {
+		return "", &FieldError{Field: "from", Value: `""`, Bound: "must not be empty; leave it out to send as admin"}
 	}
-	if in.Ext != nil {
-		if bytes.Equal(in.Ext, []byte("null")) {
-			return &FieldError{Field: "ext", Value: "null", Bound: "must be a JSON object, or left out"}
-		}
-		if err := decodeStrict(in.Ext, &m.Ext); err != nil {
-			return &FieldError{Field: "ext", Bound: "must be a JSON object"}
-		}
+	return deref(from), nil
+}
+
+func decodeExt(raw json.RawMessage) (ext map[string]any, err error) {
+	if raw == nil {
+		return nil, nil
 	}
-	return nil
+	if bytes.Equal(raw, []byte("null")) {
+		return nil, &FieldError{Field: "ext", Value: "null", Bound: "must be a JSON object, or left out"}
+	}
+	if err := decodeStrict(raw, &ext); err != nil {
+		return nil, &FieldError{Field: "ext", Bound: "must be a JSON object"}
+	}
+	return ext, nil
 }
 
 // Kind returns KindMessageSend.
 func (Message) Kind() Kind { return KindMessageSend }
 
-// Validate checks the message against the documented bounds of the send endpoints.
+// Validate checks the message against the documented bounds of the send
+// endpoints, but for the number of recipients, over which a message is split.
 func (m Message) Validate() error {
-	most := map[Target]int{Users: RecipientsUsers, Groups: RecipientsGroups, Rooms: RecipientsRooms}[m.Target]
-	if most == 0 {
+	check := checkTargetID
+	switch m.Target {
+	case Users:
+		check = checkUserID
+	case Groups, Rooms:
+	default:
 		return fieldErr("target", string(m.Target), "must be users, chatgroups or chatrooms")
 	}
-	check := checkTargetID
-	if m.Target == Users {
-		check = checkUserID
-	}
-	if err := checkNames("to", m.To, most, check); err != nil {
+	if err := checkNames("to", m.To, TargetsMax, check); err != nil {
 		return err
 	}
-	if m.From != "" {
-		if err := checkUserID("from", m.From); err != nil {
+	if len(m.Users) > 0 {
+		if m.Target == Users || len(m.To) != 1 {
+			return &FieldError{Field: "users", Bound: "names members of one group or room: target must be chatgroups or chatrooms, and to one id"}
+		}
+		if err := checkNames("users", m.Users, TargetsMax, checkUserID); err != nil {
 			return err
 		}
 	}
-	if isNil(m.Body) {
-		return &FieldError{Field: "body", Bound: "must be given"}
-	}
-	if err := m.Body.validate(); err != nil {
-		return within("body", err)
+	if err := checkSending(m.From, m.Body, "body", m.Ext, m.OmitTaskID); err != nil {
+		return err
 	}
 	if m.RouteType != "" && (m.RouteType != "ROUTE_ONLINE" || m.Target == Rooms) {
 		return fieldErr("routetype", m.RouteType, "must be ROUTE_ONLINE or left out; not for chatrooms")
@@ -171,50 +199,142 @@ func (m Message) Validate() error {
 			return err
 		}
 	}
-	if m.SyncDevice && m.Target != Users {
-		return &FieldError{Field: "sync_device", Value: "true", Bound: "only for users"}
+	if m.SyncDevice && m.Target == Rooms {
+		return &FieldError{Field: "sync_device", Value: "true", Bound: "only for users and chatgroups"}
 	}
 	if m.NeedGroupAck && m.Target != Groups {
 		return &FieldError{Field: "need_group_ack", Value: "true", Bound: "only for chatgroups"}
 	}
-	switch m.ChatroomMsgLevel {
-	case "":
-	case "high", "normal", "low":
-		if m.Target != Rooms {
-			return fieldErr("chatroom_msg_level", m.ChatroomMsgLevel, "only for chatrooms")
-		}
-	default:
-		return fieldErr("chatroom_msg_level", m.ChatroomMsgLevel, "must be high, normal or low")
+	if m.Env != "" && (len(m.Env) > EnvMaxChars || strings.IndexFunc(m.Env, func(r rune) bool { return r > 127 || !isAlnum(byte(r)) }) >= 0) {
+		return fieldErr("env", m.Env, fmt.Sprintf("1 to %d letters and digits", EnvMaxChars))
 	}
-	if _, taken := m.Ext[ExtTaskID]; taken && !m.OmitTaskID {
+	return checkLevel(m.ChatroomMsgLevel, m.Target)
+}
+
+// checkSending checks what all messages have: a sender, a body in a field, and ext.
+func checkSending(from string, body Body, field string, ext map[string]any, omitTaskID bool) error {
+	if from != "" {
+		if err := checkUserID("from", from); err != nil {
+			return err
+		}
+	}
+	if isNil(body) {
+		return &FieldError{Field: field, Bound: "must be given"}
+	}
+	if err := body.validate(); err != nil {
+		return within(field, err)
+	}
+	if _, taken := ext[ExtTaskID]; taken && !omitTaskID {
 		return &FieldError{Field: "ext." + ExtTaskID, Bound: "is emq's own; set omit_emq_id to send your own value"}
 	}
 	return nil
 }
 
+func checkLevel(level string, target Target) error {
+	switch level {
+	case "":
+	case "high", "normal", "low":
+		if target != Rooms {
+			return fieldErr("chatroom_msg_level", level, "only for chatrooms")
+		}
+	default:
+		return fieldErr("chatroom_msg_level", level, "must be high, normal or low")
+	}
+	return nil
+}
+
+func (m Message) endpoint() Endpoint {
+	switch {
+	case m.Target == Groups && len(m.Users) > 0:
+		return "messages.group_members"
+	case m.Target == Groups:
+		return EndpointMessagesGroups
+	case m.Target == Rooms && len(m.Users) > 0:
+		return "messages.room_members"
+	case m.Target == Rooms:
+		return EndpointMessagesRooms
+	default:
+		return EndpointMessagesUsers
+	}
+}
+
+func (m Message) messages() int { return len(*m.recipients()) }
+
+// recipients is the list that Targets and Only are about.
+func (m *Message) recipients() *[]string {
+	if len(m.Users) > 0 {
+		return &m.Users
+	}
+	return &m.To
+}
+
+// Targets are the recipients: the members when the message is to some of a
+// group or room, else the ids in To.
+func (m Message) Targets() []string { return slices.Clone(*m.recipients()) }
+
+// Only sends to just those recipients that are among targets.
+func (m Message) Only(targets []string) Payload {
+	list := m.recipients()
+	*list = onlyNames(*list, targets)
+	return m
+}
+
+func (m Message) perCall() (string, int) {
+	switch {
+	case len(m.Users) > 0:
+		return "users", RecipientsMembers
+	case m.Target == Groups:
+		return "to", RecipientsGroups
+	case m.Target == Rooms:
+		return "to", RecipientsRooms
+	default:
+		return "to", RecipientsUsers
+	}
+}
+
 // Request builds the send call. It returns a *FieldError when body and ext,
 // with the task's ID in it, take more than 5 KB.
 func (m Message) Request(id string) (Request, error) {
-	if !m.OmitTaskID {
-		ext := make(map[string]any, len(m.Ext)+1)
-		maps.Copy(ext, m.Ext)
-		ext[ExtTaskID] = id
-		m.Ext = ext
-	}
+	m.Ext = withTaskID(m.Ext, id, m.OmitTaskID)
 	path := "/messages/" + string(m.Target)
+	if len(m.Users) > 0 {
+		path += "/users"
+	}
 	m.Target, m.OmitTaskID = "", false // emq's own fields, not part of the body
 	out, err := m.json()
 	if err != nil {
-		return Request{}, &FieldError{Field: "ext", Bound: "can't be written as JSON: " + err.Error()}
+		return Request{}, unwritable(err)
 	}
-	if n := len(out.Body) + len(out.Ext); n > MessageMaxBytes {
-		return Request{}, &FieldError{
-			Field: "body and ext",
+	if err := checkMessageSize("body and ext", len(out.Body)+len(out.Ext)); err != nil {
+		return Request{}, err
+	}
+	return jsonRequest("POST", path, out)
+}
+
+// withTaskID is ext with the task's ID in it.
+func withTaskID(ext map[string]any, id string, omit bool) map[string]any {
+	if omit {
+		return ext
+	}
+	with := make(map[string]any, len(ext)+1)
+	maps.Copy(with, ext)
+	with[ExtTaskID] = id
+	return with
+}
+
+func unwritable(err error) error {
+	return &FieldError{Field: "ext", Bound: "can't be written as JSON: " + err.Error()}
+}
+
+func checkMessageSize(field string, n int) error {
+	if n > MessageMaxBytes {
+		return &FieldError{
+			Field: field,
 			Value: fmt.Sprintf("%d bytes of JSON", n),
 			Bound: fmt.Sprintf("at most %d together (ext.%s included)", MessageMaxBytes, ExtTaskID),
 		}
 	}
-	return jsonRequest("POST", path, out)
+	return nil
 }
 
 // Recall is the payload of message.recall: POST /messages/msg_recall. Recall
@@ -228,6 +348,8 @@ type Recall struct {
 	// field, so it is always sent.
 	Force      bool `json:"force"`
 	SyncDevice bool `json:"sync_device,omitempty"`
+	// ExtensionInfo is handed to those who are told of the recall.
+	ExtensionInfo string `json:"recallMessageExtensionInfo,omitempty"`
 }
 
 // Kind returns KindMessageRecall.

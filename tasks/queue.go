@@ -2,18 +2,18 @@ package tasks
 
 import "strings"
 
-// QueueName is the name of the queue for an app, a family and a priority:
-// "<app>:<family>:<priority>".
-func QueueName(app string, family Family, priority Priority) string {
-	return app + ":" + string(family) + ":" + string(priority)
+// QueueName is the name of the queue for an app, an endpoint and a priority:
+// "<app>:<endpoint>:<priority>".
+func QueueName(app string, endpoint Endpoint, priority Priority) string {
+	return app + ":" + string(endpoint) + ":" + string(priority)
 }
 
-// QueueNames lists all queues of an app.
+// QueueNames lists all queues that an app may have.
 func QueueNames(app string) []string {
 	var names []string
-	for _, family := range Families() {
+	for _, info := range endpoints {
 		for _, priority := range Priorities() {
-			names = append(names, QueueName(app, family, priority))
+			names = append(names, QueueName(app, info.Endpoint, priority))
 		}
 	}
 	return names
@@ -21,17 +21,14 @@ func QueueNames(app string) []string {
 
 // ParseQueueName splits a queue's name; ok is false for a queue that is not
 // emq's, such as one of another asynq user on the same Redis.
-func ParseQueueName(name string) (app string, family Family, priority Priority, ok bool) {
+func ParseQueueName(name string) (app string, endpoint Endpoint, priority Priority, ok bool) {
 	parts := strings.Split(name, ":")
 	if len(parts) != 3 || CheckApp(parts[0]) != nil {
 		return "", "", "", false
 	}
-	for _, f := range Families() {
-		for _, p := range Priorities() {
-			if parts[1] == string(f) && parts[2] == string(p) {
-				return parts[0], f, p, true
-			}
-		}
+	endpoint, priority = Endpoint(parts[1]), Priority(parts[2])
+	if _, known := endpoint.Info(); !known || priority != High && priority != Default && priority != Low {
+		return "", "", "", false
 	}
-	return "", "", "", false
+	return parts[0], endpoint, priority, true
 }

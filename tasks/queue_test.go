@@ -10,18 +10,18 @@ import (
 func TestQueueNames(t *testing.T) {
 	t.Parallel()
 	names := QueueNames("shop")
-	if len(names) != len(Families())*len(Priorities()) {
+	if len(names) != len(Endpoints())*len(Priorities()) {
 		t.Fatalf("%d queues: %v", len(names), names)
 	}
 	seen := map[string]bool{}
 	for _, name := range names {
-		app, family, priority, ok := ParseQueueName(name)
-		if !ok || app != "shop" || QueueName(app, family, priority) != name || seen[name] {
-			t.Errorf("%s reads as %s, %s, %s, %v", name, app, family, priority, ok)
+		app, endpoint, priority, ok := ParseQueueName(name)
+		if !ok || app != "shop" || QueueName(app, endpoint, priority) != name || seen[name] {
+			t.Errorf("%s reads as %s, %s, %s, %v", name, app, endpoint, priority, ok)
 		}
 		seen[name] = true
 	}
-	if !seen["shop:messages:high"] || !seen["shop:users:low"] {
+	if !seen["shop:messages.users:high"] || !seen["shop:users.account:low"] {
 		t.Errorf("names %v", names)
 	}
 }
@@ -29,42 +29,11 @@ func TestQueueNames(t *testing.T) {
 func TestParseQueueNameLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"", "default", "shop:messages", "shop:messages:high:x", "Shop:messages:high", ":messages:high",
-		"shop:message:high", "shop:messages:urgent", "shop:messages:", "shop::high", "a{b}:messages:high",
+		"", "default", "shop:messages", "shop:messages.users:high:x", "Shop:messages.users:high", ":messages.users:high",
+		"shop:message:high", "shop:messages:urgent", "shop:messages:", "shop::high", "a{b}:messages.users:high",
 	} {
-		if app, family, priority, ok := ParseQueueName(name); ok {
-			t.Errorf("%q reads as %s, %s, %s", name, app, family, priority)
-		}
-	}
-}
-
-func TestTaskQueue(t *testing.T) {
-	t.Parallel()
-	raw := func(path string) Payload { return RawCall{Method: "GET", Path: path} }
-	for _, tc := range []struct {
-		payload Payload
-		want    string
-	}{
-		{Message{}, "shop:messages:low"},
-		{Recall{}, "shop:messages:low"},
-		{GroupCreate{}, "shop:groups:low"},
-		{GroupAddMembers{}, "shop:groups:low"},
-		{GroupRemoveMembers{}, "shop:groups:low"},
-		{GroupTransferOwner{}, "shop:groups:low"},
-		{UserRegister{}, "shop:users:low"},
-		{raw("/users/u1/deactivate"), "shop:users:low"},
-		{raw("/metadata/user/u1"), "shop:users:low"},
-		{raw("/messages/broadcast"), "shop:messages:low"},
-		{raw("/stream_message/users"), "shop:messages:low"},
-		{raw("/chatmessages/2023010101"), "shop:messages:low"},
-		{raw("/chatgroups?limit=1"), "shop:groups:low"},
-		{raw("/thread"), "shop:groups:low"},
-		{raw("/chatrooms/1/users"), "shop:rooms:low"},
-		{&RawCall{Method: "GET", Path: "/chatrooms"}, "shop:rooms:low"}, // a pointer is no other call
-		{&Message{}, "shop:messages:low"},
-	} {
-		if got := (Task{App: "shop", Priority: Low, Payload: tc.payload}).Queue(); got != tc.want {
-			t.Errorf("%T %+v waits in %s, want %s", tc.payload, tc.payload, got, tc.want)
+		if app, endpoint, priority, ok := ParseQueueName(name); ok {
+			t.Errorf("%q reads as %s, %s, %s", name, app, endpoint, priority)
 		}
 	}
 }
@@ -115,7 +84,7 @@ func TestKeysOfAnAppShareASlot(t *testing.T) {
 				t.Errorf("%s: tag %s", key, tag(key))
 			}
 		}
-		if got := tag(TaskKey("shop:messages:high", id)); got != "shop:messages:high" {
+		if got := tag(TaskKey("shop:messages.users:high", id)); got != "shop:messages.users:high" {
 			t.Errorf("tag %s", got)
 		}
 	}

@@ -29,7 +29,7 @@ func TestRecorder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const queue, id = "default:messages:default", "order-8812"
+			const queue, id = "default:messages.users:default", "order-8812"
 			opts := append([]asynq.Option{
 				asynq.TaskID(id), asynq.Queue(queue), asynq.MaxRetry(math.MaxInt32), asynq.Timeout(callTimeout),
 			}, tc.opts...)

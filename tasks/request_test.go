@@ -38,6 +38,27 @@ func TestRequest(t *testing.T) {
 			Message{Target: Users, To: []string{"u1"}, Body: Text{Msg: "x"}, Ext: map[string]any{"emq_id": "mine"}, OmitTaskID: true},
 			"POST", "/messages/users", `{"to":["u1"],"type":"txt","body":{"msg":"x"},"ext":{"emq_id":"mine"}}`,
 		},
+		"message to some members of a group": {
+			Message{Target: Groups, To: []string{"1"}, Users: []string{"u1", "u2"}, Body: Text{Msg: "x"}, Env: "dev"},
+			"POST", "/messages/chatgroups/users",
+			`{"to":["1"],"users":["u1","u2"],"type":"txt","body":{"msg":"x"},"ext":{"emq_id":"id-1"},"env":"dev"}`,
+		},
+		"message to some members of a room": {
+			Message{Target: Rooms, To: []string{"1"}, Users: []string{"u1"}, Body: Command{}, OmitTaskID: true},
+			"POST", "/messages/chatrooms/users", `{"to":["1"],"users":["u1"],"type":"cmd","body":{}}`,
+		},
+		"broadcast to all": {
+			Broadcast{Target: Users, From: "admin", Body: Text{Msg: "<b>"}, Ext: map[string]any{"a": 1}},
+			"POST", "/messages/broadcast", `{"from":"admin","msg":{"type":"txt","msg":"<b>"},"ext":{"a":1,"emq_id":"id-1"}}`,
+		},
+		"broadcast to those online": {
+			Broadcast{Target: Online, Body: Command{}},
+			"POST", "/messages/users/broadcast", `{"msg":{"type":"cmd"},"ext":{"emq_id":"id-1"}}`,
+		},
+		"broadcast to rooms": {
+			Broadcast{Target: Rooms, Body: Command{Action: "a"}, ChatroomMsgLevel: "low", OmitTaskID: true},
+			"POST", "/messages/chatrooms/broadcast", `{"msg":{"type":"cmd","action":"a"},"chatroom_msg_level":"low"}`,
+		},
 		"recall": {
 			Recall{MsgID: "12", To: "u1", ChatType: "chat"},
 			"POST", "/messages/msg_recall", `{"msg_id":"12","to":"u1","chat_type":"chat","force":false}`,
@@ -78,6 +99,25 @@ func TestRequest(t *testing.T) {
 		"register two": {
 			UserRegister{Users: []NewUser{{Username: "u1", Password: "p", Nickname: "n"}, {Username: "u2", Password: "q"}}},
 			"POST", "/users", `[{"username":"u1","password":"p","nickname":"n"},{"username":"u2","password":"q"}]`,
+		},
+		"change a group, all fields": {
+			GroupUpdate{
+				GroupID: "4065", Name: new("n"), Avatar: new("a"), Description: new(""), MaxUsers: new(9), MembersOnly: new(false),
+				AllowInvites: new(true), InviteNeedConfirm: new(false), Public: new(true), Custom: new("c"),
+			},
+			"PUT", "/chatgroups/4065",
+			`{"groupname":"n","avatar":"a","description":"","maxusers":9,"membersonly":false,"allowinvites":true,"invite_need_confirm":false,"public":true,"custom":"c"}`,
+		},
+		"change a room, all fields": {
+			RoomUpdate{RoomID: "662", Name: new("n"), Description: new("d"), MaxUsers: new(9)},
+			"PUT", "/chatrooms/662", `{"name":"n","description":"d","maxusers":9}`,
+		},
+		"lift a user's mute": {
+			UserMute{Username: "u1", Chat: new(0), ChatRoom: new(MuteForever)}, "POST", "/mutes", `{"username":"u1","chat":0,"chatroom":-1}`,
+		},
+		"attributes": {
+			UserSetAttributes{Username: "u1", MetaData: map[string]string{"sign": "a b&c=ü", "ext": ""}},
+			"PUT", "/metadata/user/u1", `ext=&sign=a+b%26c%3D%C3%BC`,
 		},
 		"raw": {
 			RawCall{Method: "PUT", Path: "/users/u1?x=%20", Body: json.RawMessage(`{"nickname": "n" }`)},

@@ -24,7 +24,7 @@ const (
 	appMaxBytes        = 32
 )
 
-// A Priority orders the tasks of one app and family: a worker takes a lower
+// A Priority orders the tasks of one app and endpoint: a worker takes a lower
 // one only when no higher one is due.
 type Priority string
 
@@ -52,7 +52,8 @@ const (
 // A Task is one outbound call to be made. Zero options mean their defaults.
 type Task struct {
 	// ID names the task in its app: 1 to 128 letters, digits and ._:@/#+=,-
-	// and begins with a letter or digit. Empty: emq makes one up.
+	// and begins with a letter or digit. Empty: emq makes one up. The tasks that
+	// a long list is split into are named ID.part1, ID.part2, and so on.
 	ID string
 	// App is the alias of the Easemob app; empty means the client's.
 	App     string
@@ -112,14 +113,24 @@ func (t Task) QueueID() string {
 }
 
 // Queue is the name of the queue that the task waits in.
-func (t Task) Queue() string { return QueueName(t.App, t.family(), t.Priority) }
+func (t Task) Queue() string { return QueueName(t.App, t.Endpoint(), t.Priority) }
 
-func (t Task) family() Family {
-	if raw, ok := t.Payload.(interface{ family() Family }); ok { // RawCall or a pointer to one
-		return raw.family()
+// Endpoint is where the task's call goes.
+func (t Task) Endpoint() Endpoint {
+	if own, ok := t.Payload.(interface{ endpoint() Endpoint }); ok { // a payload or a pointer to one
+		return own.endpoint()
 	}
 	info, _ := t.Kind().Info()
-	return info.Family
+	return info.Endpoint
+}
+
+// Messages is how many messages the call counts for: one for each recipient of
+// a send, 0 for what sends none.
+func (t Task) Messages() int {
+	if own, ok := t.Payload.(interface{ messages() int }); ok {
+		return own.messages()
+	}
+	return 0
 }
 
 // withDefaults fills the options that were left zero.
@@ -144,25 +155,15 @@ func (t Task) withDefaults(app string, now time.Time) Task {
 }
 
 // Validate checks the task as Enqueue would and returns the first *FieldError,
-// or an error that wraps ErrUnknownKind. Zero options pass.
+// or an error that wraps ErrUnknownKind. Zero options pass, and so does a list
+// that Enqueue would split.
 func (t Task) Validate() error {
 	t = t.withDefaults(AppDefault, time.Now())
-	return t.validate()
-}
-
-func (t Task) validate() error {
-	if err := t.validateFields(); err != nil {
-		return err
+	if t.ID == "" {
+		t.ID = strings.Repeat("x", generatedIDBytes)
 	}
-	// The request is built once to refuse what shows only in its full form: the size.
-	id := t.ID
-	if id == "" {
-		id = strings.Repeat("x", generatedIDBytes)
-	}
-	if _, err := t.Payload.Request(id); err != nil {
-		return within("payload", err)
-	}
-	return nil
+	_, err := t.split()
+	return err
 }
 
 func (t Task) validateFields() error {
@@ -315,11 +316,15 @@ type wire struct {
 	Given       bool            `json:"own,omitempty"`
 }
 
-// Encode writes a complete task (every option set) in the wire encoding.
+// Encode writes a complete task (every option set) in the wire encoding. It
+// returns a *FieldError for a list that only Enqueue would have split.
 func Encode(t Task) ([]byte, error) {
 	payload, err := encodeJSON(t.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("encode task: %w", err)
+	}
+	if err := checkCall(t.Payload, len(payload)); err != nil {
+		return nil, err
 	}
 	raw, err := encodeJSON(wire{
 		Version: WireVersion, ID: t.ID, App: t.App, Kind: t.Kind(), Payload: payload, Priority: t.Priority,
@@ -334,7 +339,8 @@ func Encode(t Task) ([]byte, error) {
 }
 
 // Decode reads the wire encoding and checks what it read as Enqueue would,
-// except for times that have passed since. It never panics. Errors: one that
+// except for times that have passed since; a list must fit in one call here. It
+// never panics. Errors: one that
 // wraps ErrWireVersion or ErrUnknownKind, or a *FieldError. Whatever could be
 // read is returned beside the error, so that a dead letter can name the task.
 func Decode(raw []byte) (Task, error) {
@@ -378,7 +384,10 @@ func Decode(raw []byte) (Task, error) {
 	}
 	checked := t
 	checked.ExpiresAt = time.Time{} // may have passed while the task waited
-	return t, checked.validateFields()
+	if err := checked.validateFields(); err != nil {
+		return t, err
+	}
+	return t, checkCall(t.Payload, len(w.Payload))
 }
 
 func unixMS(t time.Time) int64 {

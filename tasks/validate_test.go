@@ -86,9 +86,15 @@ func TestValidateRefuses(t *testing.T) {
 	const targetBound = "1 to 64 letters, digits, '_' and '-'"
 	message("target", func(m *Message) { m.Target = "all" }, "target", `"all"`, "users, chatgroups or chatrooms")
 	message("nobody", func(m *Message) { m.To = nil }, "to", "", "at least one")
-	message("601 users", func(m *Message) { m.To = names(601) }, "to", "601 ids", "at most 600")
-	message("4 groups", func(m *Message) { m.Target, m.To = Groups, names(4) }, "to", "4 ids", "at most 3")
-	message("11 rooms", func(m *Message) { m.Target, m.To = Rooms, names(11) }, "to", "11 ids", "at most 10")
+	message("10,001 users", func(m *Message) { m.To = names(10_001) }, "to", "10001 ids", "at most 10000")
+	message("10,001 members", func(m *Message) { m.Target, m.To, m.Users = Groups, names(1), names(10_001) }, "users", "10001 ids", "at most 10000")
+	const membersBound = "names members of one group or room"
+	message("members of users", func(m *Message) { m.Users = names(1) }, "users", "", membersBound)
+	message("members of two groups", func(m *Message) { m.Target, m.To, m.Users = Groups, names(2), names(1) }, "users", "", membersBound)
+	message("member's id", func(m *Message) { m.Target, m.To, m.Users = Rooms, names(1), []string{"u1", "?"} }, "users[1]", `"?"`, userBound)
+	message("member twice", func(m *Message) { m.Target, m.To, m.Users = Rooms, names(1), []string{"u1", "U1"} }, "users[1]", `"U1"`, "given twice")
+	message("env too long", func(m *Message) { m.Env = "ninechars" }, "env", `"ninechars"`, "1 to 8 letters and digits")
+	message("env", func(m *Message) { m.Env = "a-b" }, "env", `"a-b"`, "1 to 8 letters and digits")
 	message("user id", func(m *Message) { m.To = []string{"u1", "u 2"} }, "to[1]", `"u 2"`, userBound)
 	message("user id too long", func(m *Message) { m.To = []string{strings.Repeat("u", 65)} }, "to[0]", "uuu", userBound)
 	message("empty user id", func(m *Message) { m.To = []string{""} }, "to[0]", `""`, userBound)
@@ -108,7 +114,7 @@ func TestValidateRefuses(t *testing.T) {
 		"roam_ignore_users", "21 ids", "at most 20")
 	message("roam_ignore_users id", func(m *Message) { m.Target, m.RoamIgnoreUsers = Groups, []string{"?"} },
 		"roam_ignore_users[0]", `"?"`, userBound)
-	message("sync_device", func(m *Message) { m.Target, m.SyncDevice = Groups, true }, "sync_device", "true", "only for users")
+	message("sync_device", func(m *Message) { m.Target, m.SyncDevice = Rooms, true }, "sync_device", "true", "only for users and chatgroups")
 	message("need_group_ack", func(m *Message) { m.NeedGroupAck = true }, "need_group_ack", "true", "only for chatgroups")
 	message("level", func(m *Message) { m.Target, m.ChatroomMsgLevel = Rooms, "top" }, "chatroom_msg_level", `"top"`, "high, normal or low")
 	message("level for users", func(m *Message) { m.ChatroomMsgLevel = "high" }, "chatroom_msg_level", `"high"`, "only for chatrooms")
@@ -166,28 +172,148 @@ func TestValidateRefuses(t *testing.T) {
 	create("member twice", func(g *GroupCreate) { g.Members = []string{"a", "A"} }, "members[1]", `"A"`, "given twice")
 	create("member id", func(g *GroupCreate) { g.Members = []string{"a", ""} }, "members[1]", `""`, userBound)
 
+	// members breaks all kinds about some members of a group or room.
 	members := func(group string, usernames []string, field, value, bound string) {
-		payload(field, GroupAddMembers{GroupID: group, Usernames: usernames}, field, value, bound)
-		payload(field, GroupRemoveMembers{GroupID: group, Usernames: usernames}, field, value, bound)
+		for _, p := range []Payload{
+			GroupAddMembers{GroupID: group, Usernames: usernames}, GroupRemoveMembers{GroupID: group, Usernames: usernames},
+			GroupMuteMembers{GroupID: group, Usernames: usernames, MuteDuration: 1}, GroupUnmuteMembers{GroupID: group, Usernames: usernames},
+			GroupBlockMembers{GroupID: group, Usernames: usernames}, GroupUnblockMembers{GroupID: group, Usernames: usernames},
+			GroupAllowMembers{GroupID: group, Usernames: usernames}, GroupDisallowMembers{GroupID: group, Usernames: usernames},
+		} {
+			payload(field, p, field, value, bound)
+		}
+		for _, p := range []Payload{
+			RoomAddMembers{RoomID: group, Usernames: usernames}, RoomRemoveMembers{RoomID: group, Usernames: usernames},
+			RoomMuteMembers{RoomID: group, Usernames: usernames, MuteDuration: 1}, RoomUnmuteMembers{RoomID: group, Usernames: usernames},
+			RoomBlockMembers{RoomID: group, Usernames: usernames}, RoomUnblockMembers{RoomID: group, Usernames: usernames},
+			RoomAllowMembers{RoomID: group, Usernames: usernames}, RoomDisallowMembers{RoomID: group, Usernames: usernames},
+		} {
+			payload(field, p, strings.Replace(field, "group_id", "chatroom_id", 1), value, bound)
+		}
 	}
 	members("", names(1), "group_id", `""`, targetBound)
 	members("1/2", names(1), "group_id", `"1/2"`, targetBound)
 	members("1", nil, "usernames", "", "at least one")
-	members("1", names(61), "usernames", "61 ids", "at most 60")
+	members("1", names(10_001), "usernames", "10001 ids", "at most 10000")
 	members("1", []string{"a", "b", "a"}, "usernames[2]", `"a"`, "given twice (also usernames[0])")
 	members("1", []string{"../admin"}, "usernames[0]", `"../admin"`, userBound)
-	payload("group", GroupTransferOwner{GroupID: "?", NewOwner: "a"}, "group_id", `"?"`, targetBound)
+	for _, p := range []Payload{
+		GroupUpdate{GroupID: "?", Public: new(true)}, GroupDelete{GroupID: "?"}, GroupTransferOwner{GroupID: "?", NewOwner: "a"},
+		GroupAddAdmin{GroupID: "?", NewAdmin: "a"}, GroupRemoveAdmin{GroupID: "?", OldAdmin: "a"},
+		GroupMuteAll{GroupID: "?"}, GroupUnmuteAll{GroupID: "?"}, GroupSetAnnouncement{GroupID: "?"},
+	} {
+		payload("group", p, "group_id", `"?"`, targetBound)
+	}
+	for _, p := range []Payload{
+		RoomUpdate{RoomID: "?", Name: new("n")}, RoomDelete{RoomID: "?"}, RoomTransferOwner{RoomID: "?", NewOwner: "a"},
+		RoomAddAdmin{RoomID: "?", NewAdmin: "a"}, RoomRemoveAdmin{RoomID: "?", OldAdmin: "a"},
+		RoomMuteAll{RoomID: "?"}, RoomUnmuteAll{RoomID: "?"}, RoomSetAnnouncement{RoomID: "?"},
+	} {
+		payload("room", p, "chatroom_id", `"?"`, targetBound)
+	}
 	payload("owner", GroupTransferOwner{GroupID: "1", NewOwner: "?"}, "newowner", `"?"`, userBound)
+	payload("owner", RoomTransferOwner{RoomID: "1", NewOwner: "?"}, "newowner", `"?"`, userBound)
+	payload("admin", GroupAddAdmin{GroupID: "1", NewAdmin: "?"}, "newadmin", `"?"`, userBound)
+	payload("admin", RoomAddAdmin{RoomID: "1", NewAdmin: "?"}, "newadmin", `"?"`, userBound)
+	payload("admin", GroupRemoveAdmin{GroupID: "1", OldAdmin: "?"}, "oldadmin", `"?"`, userBound)
+	payload("admin", RoomRemoveAdmin{RoomID: "1", OldAdmin: "?"}, "oldadmin", `"?"`, userBound)
+	for _, duration := range []int64{0, -2} {
+		const bound = "1 ms or more, or -1 for good"
+		payload(fmt.Sprint(duration), GroupMuteMembers{GroupID: "1", Usernames: names(1), MuteDuration: duration}, "mute_duration", fmt.Sprint(duration), bound)
+		payload(fmt.Sprint(duration), RoomMuteMembers{RoomID: "1", Usernames: names(1), MuteDuration: duration}, "mute_duration", fmt.Sprint(duration), bound)
+	}
+	announcement := strings.Repeat("公", 513)
+	payload("text", GroupSetAnnouncement{GroupID: "1", Announcement: announcement}, "announcement", "513 characters", "at most 512")
+	payload("text", RoomSetAnnouncement{RoomID: "1", Announcement: announcement}, "announcement", "513 characters", "at most 512")
+
+	payload("nothing", GroupUpdate{GroupID: "1"}, "groupname", "", "at least one field")
+	payload("groupname", GroupUpdate{GroupID: "1", Name: new(strings.Repeat("组", 129))}, "groupname", "129 characters", "at most 128")
+	payload("avatar", GroupUpdate{GroupID: "1", Avatar: new(strings.Repeat("x", 1025))}, "avatar", "1025 characters", "at most 1024")
+	payload("description", GroupUpdate{GroupID: "1", Description: new(strings.Repeat("x", 513))}, "description", "513 characters", "at most 512")
+	payload("custom", GroupUpdate{GroupID: "1", Custom: new(strings.Repeat("x", 8193))}, "custom", "8193 bytes", "at most 8192")
+	payload("maxusers", GroupUpdate{GroupID: "1", MaxUsers: new(0)}, "maxusers", "0", "at least 1")
+
+	newRoom := func(name string, change func(*RoomCreate), field, value, bound string) {
+		r := valid[KindRoomCreate].(RoomCreate)
+		change(&r)
+		payload(name, r, field, value, bound)
+	}
+	newRoom("no name", func(r *RoomCreate) { r.Name = "" }, "name", "", "not be empty")
+	newRoom("name", func(r *RoomCreate) { r.Name = strings.Repeat("室", 129) }, "name", "129 characters", "at most 128")
+	newRoom("no description", func(r *RoomCreate) { r.Description = "" }, "description", "", "not be empty")
+	newRoom("description", func(r *RoomCreate) { r.Description = strings.Repeat("x", 513) }, "description", "513 characters", "at most 512")
+	newRoom("maxusers", func(r *RoomCreate) { r.MaxUsers = 10_001 }, "maxusers", "10001", "1 to 10000")
+	newRoom("maxusers negative", func(r *RoomCreate) { r.MaxUsers = -1 }, "maxusers", "-1", "1 to 10000")
+	newRoom("no owner", func(r *RoomCreate) { r.Owner = "" }, "owner", `""`, userBound)
+	newRoom("members over maxusers", func(r *RoomCreate) { r.MaxUsers, r.Members = 3, names(4) }, "members", "4 ids", "at most 3")
+	newRoom("members over the default", func(r *RoomCreate) { r.MaxUsers, r.Members = 0, names(1001) }, "members", "1001 ids", "at most 1000")
+	newRoom("member", func(r *RoomCreate) { r.Members = []string{"?"} }, "members[0]", `"?"`, userBound)
+	newRoom("custom", func(r *RoomCreate) { r.Custom = strings.Repeat("x", 8193) }, "custom", "8193 bytes", "at most 8192")
+	payload("nothing", RoomUpdate{RoomID: "1"}, "name", "", "at least one field")
+	payload("empty name", RoomUpdate{RoomID: "1", Name: new("")}, "name", "", "not be empty")
+	payload("name", RoomUpdate{RoomID: "1", Name: new(strings.Repeat("室", 129))}, "name", "129 characters", "at most 128")
+	payload("description", RoomUpdate{RoomID: "1", Description: new(strings.Repeat("x", 513))}, "description", "513 characters", "at most 512")
+	payload("maxusers", RoomUpdate{RoomID: "1", MaxUsers: new(10_001)}, "maxusers", "10001", "1 to 10000")
+
+	broadcast := func(name string, change func(*Broadcast), field, value, bound string) {
+		b := valid[KindMessageBroadcast].(Broadcast)
+		change(&b)
+		payload(name, b, field, value, bound)
+	}
+	broadcast("target", func(b *Broadcast) { b.Target = Groups }, "target", `"chatgroups"`, "users, online or chatrooms")
+	broadcast("no target", func(b *Broadcast) { b.Target = "" }, "target", `""`, "users, online or chatrooms")
+	broadcast("from", func(b *Broadcast) { b.From = "a/b" }, "from", `"a/b"`, userBound)
+	broadcast("no msg", func(b *Broadcast) { b.Body = nil }, "msg", "", "must be given")
+	broadcast("no text", func(b *Broadcast) { b.Body = Text{} }, "msg.msg", "", "must not be empty")
+	broadcast("emq's own ext", func(b *Broadcast) { b.Ext = map[string]any{"emq_id": secretText} }, "ext.emq_id", "", "omit_emq_id")
+	broadcast("level", func(b *Broadcast) { b.Target, b.ChatroomMsgLevel = Rooms, "top" }, "chatroom_msg_level", `"top"`, "high, normal or low")
+	broadcast("level for users", func(b *Broadcast) { b.ChatroomMsgLevel = "low" }, "chatroom_msg_level", `"low"`, "only for chatrooms")
+	broadcast("ext not JSON", func(b *Broadcast) { b.Ext = map[string]any{"f": func() {}} }, "ext", "", "can't be written as JSON")
+	broadcast("too large", func(b *Broadcast) { b.Body = Text{Msg: strings.Repeat(secretText, 300)} },
+		"msg and ext", "bytes of JSON", "at most 5120 together")
+
+	for _, p := range []Payload{
+		UserDelete{Username: "?"}, UserResetPassword{Username: "?", NewPassword: "p"}, UserSetNickname{Username: "?", Nickname: "n"},
+		UserDeactivate{Username: "?"}, UserActivate{Username: "?"}, UserForceOffline{Username: "?"},
+		UserMute{Username: "?", Chat: new(1)}, UserSetAttributes{Username: "?", MetaData: map[string]string{"a": "b"}},
+	} {
+		payload("name", p, "username", `"?"`, userBound)
+	}
+	for _, p := range []Payload{
+		UserAddContact{OwnerUsername: "?", FriendUsername: "a"}, UserRemoveContact{OwnerUsername: "?", FriendUsername: "a"},
+		UserBlock{OwnerUsername: "?", Usernames: names(1)}, UserUnblock{OwnerUsername: "?", BlockedUsername: "a"},
+	} {
+		payload("owner", p, "owner_username", `"?"`, userBound)
+	}
+	payload("friend", UserAddContact{OwnerUsername: "a", FriendUsername: "?"}, "friend_username", `"?"`, userBound)
+	payload("friend", UserRemoveContact{OwnerUsername: "a", FriendUsername: "?"}, "friend_username", `"?"`, userBound)
+	payload("name", UserBlock{OwnerUsername: "a", Usernames: []string{"?"}}, "usernames[0]", `"?"`, userBound)
+	payload("nobody", UserBlock{OwnerUsername: "a"}, "usernames", "", "at least one")
+	payload("501 users", UserBlock{OwnerUsername: "a", Usernames: names(501)}, "usernames", "501 ids", "at most 500")
+	payload("name", UserUnblock{OwnerUsername: "a", BlockedUsername: "?"}, "blocked_username", `"?"`, userBound)
+	payload("no password", UserResetPassword{Username: "a"}, "newpassword", "", "must not be empty")
+	payload("password too long", UserResetPassword{Username: "a", NewPassword: secretPassword + strings.Repeat("p", 64)},
+		"newpassword", "84 characters", "at most 64")
+	payload("no nickname", UserSetNickname{Username: "a"}, "nickname", "", "must not be empty")
+	payload("nickname", UserSetNickname{Username: "a", Nickname: strings.Repeat("n", 101)}, "nickname", "101 characters", "at most 100")
+	const muteBound = "0 to 2147483647 seconds, or -1 for good"
+	payload("nothing", UserMute{Username: "a"}, "chat", "", "give chat, groupchat or chatroom")
+	payload("chat", UserMute{Username: "a", Chat: new(-2)}, "chat", "-2", muteBound)
+	payload("groupchat", UserMute{Username: "a", Chat: new(1), GroupChat: new(1 << 31)}, "groupchat", "2147483648", muteBound)
+	payload("chatroom", UserMute{Username: "a", ChatRoom: new(-3)}, "chatroom", "-3", muteBound)
+	payload("nothing", UserSetAttributes{Username: "a"}, "metaData", "", "at least one attribute")
+	payload("no name", UserSetAttributes{Username: "a", MetaData: map[string]string{"": "x"}}, "metaData", "", "must have a name")
+	payload("too large", UserSetAttributes{Username: "a", MetaData: map[string]string{"ext": strings.Repeat("信", 682)}}, "metaData", "2049 bytes", "at most 2048")
 
 	register := func(name string, user NewUser, field, value, bound string) {
 		payload(name, UserRegister{Users: []NewUser{{Username: "first", Password: secretPassword}, user}}, field, value, bound)
 	}
 	payload("nobody", UserRegister{}, "users", "", "at least one")
-	many := make([]NewUser, 61)
-	for i := range many {
-		many[i] = NewUser{Username: names(61)[i], Password: secretPassword}
+	many := make([]NewUser, 10_001)
+	for i, name := range names(10_001) {
+		many[i] = NewUser{Username: name, Password: secretPassword}
 	}
-	payload("61 users", UserRegister{Users: many}, "users", "61 ids", "at most 60")
+	payload("10,001 users", UserRegister{Users: many}, "users", "10001 ids", "at most 10000")
 	register("name", NewUser{Username: "a b", Password: secretPassword}, "users[1]", `"a b"`, userBound)
 	register("name twice", NewUser{Username: "FIRST", Password: secretPassword}, "users[1]", `"FIRST"`, "given twice")
 	register("no password", NewUser{Username: "a"}, "users[1].password", "", "must not be empty")
@@ -284,6 +410,10 @@ func TestValidateAcceptsTheExtremes(t *testing.T) {
 		"3 groups":          {Payload: message(Groups, names(3), Text{Msg: "x"})},
 		"10 rooms":          {Payload: message(Rooms, names(10), Text{Msg: "x"})},
 		"user id of 64":     {Payload: message(Users, []string{strings.Repeat("u", 60) + "_-.9"}, Text{Msg: "x"})},
+		"601 users, split":  {Payload: message(Users, names(601), Text{Msg: "x"})},
+		"10,000 users":      {Payload: message(Users, names(10_000), Text{Msg: "x"})},
+		"20 members":        {Payload: Message{Target: Rooms, To: names(1), Users: names(20), Body: Text{Msg: "x"}, ChatroomMsgLevel: "high", Env: "Dev12345"}},
+		"synced in groups":  {Payload: Message{Target: Groups, To: names(1), Body: Text{Msg: "x"}, SyncDevice: true}},
 		"id in upper case":  {Payload: message(Users, []string{"U1"}, Text{Msg: "x"})},
 		"command":           {Payload: message(Users, names(1), Command{})},
 		"custom":            {Payload: message(Users, names(1), Custom{Event: "aZ09-_/." + strings.Repeat("e", 24), Exts: sixteen})},
@@ -296,12 +426,31 @@ func TestValidateAcceptsTheExtremes(t *testing.T) {
 			Name: strings.Repeat("组", 128), Avatar: strings.Repeat("x", 1024), Description: strings.Repeat("x", 512),
 			Custom: strings.Repeat("x", 8192), Owner: "u", Members: names(60),
 		}},
-		"60 added":     {Payload: GroupAddMembers{GroupID: strings.Repeat("1", 64), Usernames: names(60)}},
-		"60 removed":   {Payload: GroupRemoveMembers{GroupID: "1", Usernames: names(60)}},
-		"60 users":     {Payload: UserRegister{Users: sixty}},
-		"path of 2048": {Payload: RawCall{Method: "PATCH", Path: "/" + strings.Repeat("x", 2047)}},
-		"path's query": {Payload: RawCall{Method: "DELETE", Path: "/users/u%2F1/?limit=1&cursor=a%20b"}},
-		"body of 256k": {Payload: RawCall{Method: "PUT", Path: "/x", Body: []byte(`"` + strings.Repeat("x", 256*1024-2) + `"`)}},
+		"group, all fields": {Payload: GroupUpdate{
+			GroupID: "1", Name: new(strings.Repeat("组", 128)), Avatar: new(strings.Repeat("x", 1024)), Description: new(strings.Repeat("x", 512)),
+			MaxUsers: new(1), Custom: new(strings.Repeat("x", 8192)), MembersOnly: new(false),
+		}},
+		"group, texts taken away": {Payload: GroupUpdate{GroupID: "1", Name: new(""), Custom: new("")}},
+		"room": {Payload: RoomCreate{
+			Name: strings.Repeat("室", 128), Description: strings.Repeat("x", 512), Custom: strings.Repeat("x", 8192), Owner: "u", Members: names(1000),
+		}},
+		"room of 1":             {Payload: RoomCreate{Name: "n", Description: "d", MaxUsers: 1, Owner: "u", Members: names(1)}},
+		"room for 10,000":       {Payload: RoomUpdate{RoomID: "1", MaxUsers: new(10_000)}},
+		"announcement":          {Payload: GroupSetAnnouncement{GroupID: "1", Announcement: strings.Repeat("公", 512)}},
+		"announcement, none":    {Payload: RoomSetAnnouncement{RoomID: "1"}},
+		"mute for good":         {Payload: GroupMuteMembers{GroupID: "1", Usernames: names(60), MuteDuration: MuteForever}},
+		"mute for 1 ms":         {Payload: RoomMuteMembers{RoomID: "1", Usernames: names(60), MuteDuration: 1}},
+		"user's mute":           {Payload: UserMute{Username: "u", Chat: new(0), GroupChat: new(MuteForever), ChatRoom: new(MuteMaxSeconds)}},
+		"block 500":             {Payload: UserBlock{OwnerUsername: "u", Usernames: names(500)}},
+		"attributes of 2 KB":    {Payload: UserSetAttributes{Username: "u", MetaData: map[string]string{"extn": strings.Repeat("x", 2044)}}},
+		"broadcast to rooms":    {Payload: Broadcast{Target: Rooms, Body: Command{}, ChatroomMsgLevel: "normal"}},
+		"broadcast, own emq_id": {Payload: Broadcast{Target: Users, Body: Text{Msg: "x"}, Ext: map[string]any{"emq_id": 1}, OmitTaskID: true}},
+		"60 added":              {Payload: GroupAddMembers{GroupID: strings.Repeat("1", 64), Usernames: names(60)}},
+		"60 removed":            {Payload: GroupRemoveMembers{GroupID: "1", Usernames: names(60)}},
+		"60 users":              {Payload: UserRegister{Users: sixty}},
+		"path of 2048":          {Payload: RawCall{Method: "PATCH", Path: "/" + strings.Repeat("x", 2047)}},
+		"path's query":          {Payload: RawCall{Method: "DELETE", Path: "/users/u%2F1/?limit=1&cursor=a%20b"}},
+		"body of 256k":          {Payload: RawCall{Method: "PUT", Path: "/x", Body: []byte(`"` + strings.Repeat("x", 256*1024-2) + `"`)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

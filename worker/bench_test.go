@@ -54,6 +54,7 @@ func startEmq(b *testing.B, redisURL, easemobURL string) {
 		RedisURL: redisURL, Concurrency: inFlight, Logger: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		Apps: []App{{
 			Alias: tasks.AppDefault, Key: simulator.AppKeyDefault, URL: easemobURL, ClientID: "id", ClientSecret: "secret",
+			Limits: unlimited(),
 		}},
 	})
 	if err != nil {

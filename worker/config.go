@@ -9,7 +9,6 @@ import (
 
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
-	"github.com/imqueue/emq/worker/easemob"
 )
 
 // Defaults and bounds of Config.
@@ -31,6 +30,9 @@ type App struct {
 	URL          string // "https://host[:port]"; emq adds /org/app
 	ClientID     string
 	ClientSecret string
+	// Limits are the rate limits of the app's plan, by endpoint. An endpoint that
+	// is missing has the one of [tasks.Endpoints]; a limit without rates is none.
+	Limits map[tasks.Endpoint]tasks.Limit
 }
 
 // LogValue keeps credentials out of logs.
@@ -46,6 +48,24 @@ func (a App) MarshalJSON() ([]byte, error) { return json.Marshal(a.String()) }
 
 // GoString keeps credentials out of %#v.
 func (a App) GoString() string { return a.String() }
+
+// checkLimits returns a *tasks.FieldError.
+func (a App) checkLimits() error {
+	for endpoint, limit := range a.Limits {
+		field := "apps." + a.Alias + ".limits." + tasks.Printable(string(endpoint), 64)
+		if _, known := endpoint.Info(); !known {
+			return &tasks.FieldError{Field: field, Bound: "is no endpoint that emq knows"}
+		}
+		text, err := limit.MarshalJSON()
+		if err == nil {
+			err = new(tasks.Limit).UnmarshalJSON(text) // what can't be read again is out of its bounds
+		}
+		if err != nil {
+			return &tasks.FieldError{Field: field, Value: limit.String(), Bound: err.Error()}
+		}
+	}
+	return nil
+}
 
 // Config configures a Worker. Zero values mean the defaults.
 type Config struct {
@@ -93,6 +113,9 @@ func (c Config) withDefaults() (Config, error) {
 			return c, &tasks.FieldError{Field: "apps", Value: app.Alias, Bound: "configured twice"}
 		}
 		seen[app.Alias] = true
+		if err := app.checkLimits(); err != nil {
+			return c, err
+		}
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = ConcurrencyDefault
@@ -129,20 +152,4 @@ func (c Config) withDefaults() (Config, error) {
 		c.Name = fmt.Sprintf("%s-%d", host, os.Getpid())
 	}
 	return c, nil
-}
-
-// client makes the HTTP client of an app.
-func (c Config) client(app App) (*easemob.Client, error) {
-	client, err := easemob.New(easemob.Config{
-		URL: app.URL, AppKey: app.Key, ClientID: app.ClientID, ClientSecret: app.ClientSecret,
-		Timeout: c.CallTimeout, MaxConns: c.Concurrency,
-		// Which answers mean the token is a matter of the rules, not of the client.
-		TokenRejected: func(status int, body []byte) bool {
-			return c.Rules.Classify(errclass.Evidence{Status: status, Body: body}).Delay == errclass.DelayToken
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("app %s: %w", app.Alias, err)
-	}
-	return client, nil
 }

@@ -14,29 +14,49 @@ import (
 	"github.com/imqueue/emq/tasks"
 )
 
-// A task's failed attempts are kept in its own asynq hash, in two fields that
-// asynq knows nothing of. They live and vanish with the task: a delivered task
+// A task's failed attempts are kept in its own asynq hash, in fields that asynq
+// knows nothing of. They live and vanish with the task: a delivered task
 // leaves nothing behind, and there is nothing to clean up.
 const (
 	historyField = "emq_history" // JSON Lines of dlq.Attempt
 	countedField = "emq_counted" // how many of the attempts counted
+	batchField   = "emq_batch"   // the batchState of a task with several targets
 	historyMax   = 64 << 10      // bytes; beyond, the middle is dropped
 	bodyExcerpt  = 512           // bytes of an answer kept for each attempt
 )
+
+//go:embed lua/save.lua
+var saveSource string
+
+var saveScript = redis.NewScript(saveSource)
+
+// saveBatch writes what is left of a task with several targets, if it changed.
+func (w *Worker) saveBatch(ctx context.Context, a *attempt) error {
+	raw, err := json.Marshal(a.batch.batchState)
+	if err != nil || string(raw) == a.batch.saved {
+		return err
+	}
+	if err := saveScript.Run(ctx, w.redis, []string{tasks.TaskKey(a.queue, a.task.QueueID())}, batchField, raw).Err(); err != nil {
+		return err
+	}
+	a.batch.saved = string(raw)
+	return nil
+}
 
 //go:embed lua/remember.lua
 var rememberSource string
 
 var rememberScript = redis.NewScript(rememberSource)
 
-// remember adds a failed attempt to the task's history and says whether it is
-// there. A history that can't be written is no reason to stop: the attempt's
-// log line has it too.
-func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) bool {
+// remember adds a failed attempt to the task's history and says how many it
+// holds; 0: it could not be written, which is no reason to stop, because the
+// attempt's log line has it too.
+func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) (attempts int) {
 	record := dlq.Attempt{
 		Generation: a.task.Generation, Number: a.number, At: a.started, LatencyMS: a.latency.Milliseconds(),
 		Status: a.verdict.Status, Transport: string(a.evidence.Transport), Class: a.verdict.Class, Rule: a.verdict.Rule,
 		Error: a.verdict.Error, Description: a.verdict.Description, Body: tasks.Printable(string(a.evidence.Body), bodyExcerpt),
+		Targets: len(a.evidence.Targets), Failed: len(a.verdict.Failed), Mended: a.verdict.Mend,
 		Counted: counted, Worker: w.cfg.Name,
 	}
 	line, err := json.Marshal(record)
@@ -47,13 +67,13 @@ func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) bool {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistEvery*4)
 		defer cancel()
-		err = rememberScript.Run(ctx, w.redis, []string{tasks.TaskKey(a.queue, a.task.QueueID())},
-			string(line), one, historyMax).Err()
+		attempts, err = rememberScript.Run(ctx, w.redis, []string{tasks.TaskKey(a.queue, a.task.QueueID())},
+			string(line), one, historyMax).Int()
 	}
 	if err != nil {
 		w.log.Warn("could not keep an attempt's history", "task_id", a.task.ID, "app", a.task.App, "error", err)
 	}
-	return err == nil
+	return attempts
 }
 
 // history reads the failed attempts of this generation, and how many counted.

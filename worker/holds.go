@@ -27,7 +27,7 @@ func (h *holds) covers(app, queue string) bool {
 		if hold.App != app {
 			continue
 		}
-		if _, family, _, ok := tasks.ParseQueueName(queue); hold.Family == "" || ok && hold.Family == family {
+		if _, endpoint, _, ok := tasks.ParseQueueName(queue); hold.Family == "" || ok && hold.Family == endpoint.Family() {
 			return true
 		}
 	}

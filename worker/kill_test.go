@@ -82,7 +82,7 @@ func (k killer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		// "done" script is the queue's list of active tasks.
 		if args := cmd.Args(); len(args) > 3 && cmd.Name() == "evalsha" {
 			key, _ := args[3].(string)
-			if strings.HasSuffix(key, ":active") && strings.Contains(key, ":"+k.family+":") && k.acks.Add(1) == 20 {
+			if strings.HasSuffix(key, ":active") && strings.Contains(key, ":"+k.family+".") && k.acks.Add(1) == 20 {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}
 			}

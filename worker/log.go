@@ -15,12 +15,13 @@ const (
 	endRetry = "retry"
 	endHold  = "hold"
 	endDead  = "dead"
+	endPart  = "part" // a call of an attempt that goes on with another one
 )
 
 // line writes the one log line of an attempt.
 func (w *Worker) line(a *attempt, end string, more ...slog.Attr) {
-	level := slog.LevelInfo
-	if a.verdict.Class != errclass.ClassSuccess {
+	v, level := a.ending(), slog.LevelInfo
+	if v.Class != errclass.ClassSuccess {
 		level = slog.LevelWarn
 	}
 	if !w.log.Enabled(context.Background(), level) {
@@ -29,8 +30,8 @@ func (w *Worker) line(a *attempt, end string, more ...slog.Attr) {
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
 		slog.String("task_id", a.task.ID), slog.String("app", a.task.App), slog.String("kind", string(a.task.Kind())),
-		slog.Int("attempt", a.number), slog.String("class", string(a.verdict.Class)), slog.String("rule", a.verdict.Rule),
-		slog.Int("status", a.verdict.Status), slog.Int64("duration_ms", a.latency.Milliseconds()), slog.String("end", end))
+		slog.Int("attempt", a.number), slog.String("class", string(v.Class)), slog.String("rule", v.Rule),
+		slog.Int("status", v.Status), slog.Int64("duration_ms", a.latency.Milliseconds()), slog.String("end", end))
 	if a.task.Generation > 0 {
 		attrs = append(attrs, slog.Int("generation", a.task.Generation))
 	}

@@ -15,19 +15,35 @@ import (
 	"github.com/imqueue/emq/worker/easemob"
 )
 
-// An attempt is one try at a task's call.
+// An attempt is one try at a task: one call, or several when the targets of one
+// have to be called apart.
 type attempt struct {
-	task    tasks.Task
-	raw     []byte // the task as it was queued
+	task    tasks.Task // narrowed to the targets that are not done
+	raw     []byte     // the task as it was queued
 	queue   string
 	started time.Time
 	// number is 1 for the first attempt of a generation, and grows with every
 	// attempt that counts and every crash.
-	number   int
+	number int
+	batch  *batch // of a task with several targets; else nil
+
+	// Of the last call:
 	evidence errclass.Evidence
-	noToken  bool          // the evidence is about the token: the call was not made
-	latency  time.Duration // of the call
+	noToken  bool // the evidence is about the token: the call was not made
+	latency  time.Duration
 	verdict  errclass.Verdict
+	away     bool // Easemob is down, or was a moment ago
+
+	// end is the verdict on the task, when the last call's is not.
+	end *errclass.Verdict
+}
+
+// ending is the verdict on the task.
+func (a *attempt) ending() errclass.Verdict {
+	if a.end != nil {
+		return *a.end
+	}
+	return a.verdict
 }
 
 // redelivered says whether an earlier attempt ended without success or did not
@@ -41,7 +57,7 @@ func (w *Worker) process(ctx context.Context, queued *asynq.Task) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			w.log.Error("panic in an attempt", "task_id", a.task.ID, "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
-			a.verdict = verdictPanic(reason)
+			a.verdict, a.end = verdictPanic(reason), nil
 			err = w.settle(ctx, a)
 		}
 	}()
@@ -52,9 +68,16 @@ func (w *Worker) process(ctx context.Context, queued *asynq.Task) (err error) {
 	if ok, err := w.admit(ctx, a); !ok {
 		return err
 	}
-	w.call(ctx, a)
-	a.verdict = w.classify(a)
-	return w.settle(ctx, a)
+	for {
+		if ok, err := w.try(ctx, a); !ok {
+			return err
+		}
+		if again, err := w.mend(ctx, a); err != nil {
+			return err
+		} else if !again {
+			return w.settle(ctx, a)
+		}
+	}
 }
 
 // decode reads the task. One that can't be read becomes a dead letter: its
@@ -91,7 +114,15 @@ func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 	if w.holds.covers(t.App, a.queue) {
 		return false, w.back(a, backHold, "held")
 	}
-	if !t.ExpiresAt.IsZero() && a.started.After(t.ExpiresAt) {
+	if err := w.resume(ctx, a); err != nil {
+		return false, w.back(a, backRedis, "can't look up what is done of the task: "+err.Error())
+	}
+	// The fetch took leave for one message.
+	if ok, err := w.permit(ctx, a, 0, a.messages()-1); !ok {
+		return false, err
+	}
+	now := time.Now()
+	if !t.ExpiresAt.IsZero() && now.After(t.ExpiresAt) {
 		return false, w.bury(ctx, a, dlq.ReasonExpired, verdictExpired(t.ExpiresAt))
 	}
 	if a.redelivered() {
@@ -106,7 +137,7 @@ func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 			return false, w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(verdictWorkerDied()))
 		}
 	}
-	if a.started.After(t.Deadline()) {
+	if now.After(t.Deadline()) {
 		return false, w.exhaust(ctx, a)
 	}
 	return true, nil
@@ -121,10 +152,70 @@ func (w *Worker) ended(ctx context.Context, a *attempt) (bool, error) {
 	return !due, err
 }
 
+// permit takes leave for further calls and messages of the task, and waits for
+// it. When that would take too long, the error is what asynq shall do with the
+// task.
+func (w *Worker) permit(ctx context.Context, a *attempt, calls, messages int) (ok bool, _ error) {
+	if calls <= 0 && messages <= 0 {
+		return true, nil
+	}
+	wait, err := w.limits.wait(ctx, a.task, calls, messages)
+	switch {
+	case ctx.Err() != nil || w.cut.Err() != nil:
+		return false, w.back(a, frontDelay, "cut short while it waited for a limit")
+	case err != nil:
+		return false, w.back(a, backRedis, "can't take leave from the rate limit: "+err.Error())
+	case wait > 0:
+		return false, w.back(a, wait, "rate limit")
+	}
+	return true, nil
+}
+
+// try makes one call, unless Easemob is known to be down, and judges its answer.
+func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
+	word := errNoWord
+	if b := w.breakers[a.task.App]; b != nil {
+		done, ok := b.enter()
+		if !ok {
+			return false, w.back(a, frontDelay, "breaker is open")
+		}
+		defer func() {
+			done(word)
+			a.away = b.away()
+		}()
+	}
+	w.call(ctx, a)
+	a.verdict = w.classify(a)
+	word = wordOf(a)
+	w.metrics.call(a)
+	if d := a.verdict.Delay; d == errclass.DelayRate || d == errclass.DelayMinute {
+		w.limits.slow(ctx, a.task.App, a.task.Endpoint(), d)
+	}
+	if a.verdict.Unknown {
+		w.noteUnknown(ctx, a)
+	}
+	return true, nil
+}
+
+// noteUnknown keeps an answer that no rule knew, for whoever writes the rule. The
+// attempt's log line has it too, so a failure is no reason to stop.
+func (w *Worker) noteUnknown(ctx context.Context, a *attempt) {
+	v := a.verdict
+	err := w.store.NoteUnknown(ctx, dlq.Unknown{
+		App: a.task.App, Kind: a.task.Kind(), Status: v.Status, Error: v.Error, Description: v.Description,
+		Body: tasks.Printable(string(a.evidence.Body), bodyExcerpt), Task: a.task.ID,
+	})
+	if err != nil {
+		w.log.Warn("could not note an unknown answer", "task_id", a.task.ID, "app", a.task.App, "error", err)
+	}
+}
+
 // call makes the call and notes what is known of it.
 func (w *Worker) call(ctx context.Context, a *attempt) {
-	a.evidence = errclass.Evidence{Kind: kindForRules(a.task), Attempt: a.number}
-	request, err := a.task.Payload.Request(a.task.ID)
+	payload := a.payload()
+	a.evidence = errclass.Evidence{Kind: string(payload.Kind()), Attempt: a.number, Targets: tasks.Targets(payload)}
+	a.noToken = false
+	request, err := payload.Request(a.task.ID)
 	if err != nil {
 		// Refused at enqueue, so only a task of an older version comes here.
 		a.evidence.Status, a.evidence.Body = 400, errorBody("invalid_parameter", err)
@@ -140,8 +231,9 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 	defer cancel()
 	defer context.AfterFunc(w.cut, cancel)()
 
-	answer, err := client.Do(ctx, easemob.Request{Method: request.Method, Path: request.Path, Body: request.Body})
-	a.latency = time.Since(a.started)
+	began := time.Now()
+	answer, err := client.Do(ctx, easemob.Request{Method: request.Method, Path: request.Path, Body: request.Body, Form: request.Form})
+	a.latency = time.Since(began)
 	if err == nil {
 		a.evidence.Status, a.evidence.Body = answer.Status, answer.Body
 		a.evidence.Written, a.evidence.FreshToken = true, answer.FreshToken
@@ -175,7 +267,7 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 // is unknown; and whatever keeps emq from getting one, but time, is a fault of
 // the app's, not of the task that happened to need a token.
 func (w *Worker) classify(a *attempt) errclass.Verdict {
-	v := w.rules.Classify(a.evidence)
+	v := w.rules.Load().Classify(a.evidence)
 	if a.noToken {
 		v.OutcomeUnknown = false
 		if v.Class != errclass.ClassRetryable {
@@ -183,15 +275,4 @@ func (w *Worker) classify(a *attempt) errclass.Verdict {
 		}
 	}
 	return v
-}
-
-// kindForRules is the kind by which an answer is judged. A name that is taken
-// is fine when it was the only one to register. With several, older servers
-// refuse the whole call for it, so that the others would not exist: that must
-// not pass for done, and is judged as of no kind in particular.
-func kindForRules(t tasks.Task) string {
-	if register, ok := t.Payload.(tasks.UserRegister); ok && len(register.Users) > 1 {
-		return ""
-	}
-	return string(t.Kind())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -19,11 +20,13 @@ const (
 	// dead letter instead of being called again.
 	crashLimit = 3
 	// Waits of a task that goes back without having been called.
-	backHold     = 5 * time.Second
-	backRedis    = 2 * time.Second
-	backShutdown = 0
+	backHold  = 5 * time.Second
+	backRedis = 2 * time.Second
 	// crashDelay is the wait of a task whose worker died.
 	crashDelay = time.Second
+	// frontTries is how often a task that met a limit keeps its place. One that
+	// always meets it must not stand before the others for ever.
+	frontTries = 5
 	// persistFor bounds the tries to write a task's end while Redis is away. It
 	// is shorter than asynq's lease, after which another worker takes the task.
 	persistFor   = 20 * time.Second
@@ -32,8 +35,8 @@ const (
 
 // An outcome is the error by which a task goes back to its queue.
 type outcome struct {
-	wait    time.Duration
-	counted bool // the attempt counts against the budget
+	wait    time.Duration // frontDelay: to the head of its queue
+	counted bool          // the attempt counts against the budget
 	text    string
 }
 
@@ -42,7 +45,7 @@ func (o *outcome) Error() string { return o.text }
 // settle decides what becomes of the task: done, another attempt, a hold, or a
 // dead letter. Nothing else does.
 func (w *Worker) settle(ctx context.Context, a *attempt) error {
-	v := a.verdict
+	v := a.ending()
 	cutShort := a.evidence.Transport == errclass.TransportCanceled
 	unknown := v.OutcomeUnknown && !repeatable(a.task)
 
@@ -57,7 +60,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 	case cutShort:
 		// This worker stops, or lost its lease: no fault of the call.
 		w.remember(ctx, a, false)
-		return w.back(a, backShutdown, "cut short")
+		return w.back(a, frontDelay, "cut short")
 
 	case v.Class == errclass.ClassNeedsHuman && v.Scope == errclass.ScopeApp:
 		return w.hold(ctx, a)
@@ -68,8 +71,10 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 	}
 
 	wait := v.Delay.Wait(a.number, rand.Float64)
-	counted := v.Delay.SpendsAttempt()
-	if !w.remember(ctx, a, counted) {
+	// An answer 500 counts even so: it may be this task's own.
+	counted := v.Delay.SpendsAttempt() && (!a.away || a.evidence.Status == http.StatusInternalServerError)
+	failures := w.remember(ctx, a, counted)
+	if failures == 0 {
 		// asynq must not count what the history doesn't, or the difference would
 		// pass for a crash.
 		counted = false
@@ -77,7 +82,10 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 	if (counted && a.number >= a.task.MaxAttempts) || time.Now().Add(wait).After(a.task.Deadline()) {
 		return w.bury(ctx, a, dlq.ReasonExhausted, v)
 	}
-	w.line(a, endRetry, nextIn(wait))
+	if limit := v.Delay == errclass.DelayRate || v.Delay == errclass.DelayMinute; limit && 0 < failures && failures <= frontTries {
+		wait = frontDelay // its endpoint is closed for all until it may be called again
+	}
+	w.line(a, endRetry, nextIn(max(0, wait)))
 	return &outcome{wait: wait, counted: counted, text: v.Rule}
 }
 
@@ -107,7 +115,7 @@ func (w *Worker) done(ctx context.Context, a *attempt) error {
 // hold stops the app, because its fault would hit every call, and sends the
 // task back to its queue.
 func (w *Worker) hold(ctx context.Context, a *attempt) error {
-	v := a.verdict
+	v := a.ending()
 	w.remember(ctx, a, false)
 	hold := dlq.Hold{
 		App: a.task.App, Rule: v.Rule, Error: v.Error, Description: v.Description, Status: v.Status,
@@ -136,7 +144,7 @@ func (w *Worker) back(a *attempt, wait time.Duration, text string) error {
 // bury writes the dead letter and then ends the task. A crash between the two
 // is met by admit, which finds the dead letter.
 func (w *Worker) bury(ctx context.Context, a *attempt, reason dlq.Reason, v errclass.Verdict) error {
-	a.verdict = v
+	a.end = &v
 	err := w.persist(ctx, func(ctx context.Context) error {
 		history, _, err := w.history(ctx, a)
 		if err != nil {
@@ -219,14 +227,14 @@ func isFailure(err error) bool {
 }
 
 // retryDelay tells asynq how long a task waits. asynq cuts times to the second,
-// so waits are rounded up; a wait of zero stays.
+// so waits are rounded up; zero and frontDelay stay.
 func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
 	var o *outcome
 	switch {
 	case !errors.As(err, &o):
 		return crashDelay
 	case o.wait <= 0:
-		return 0
+		return o.wait
 	default:
 		return o.wait + time.Second - time.Nanosecond
 	}

@@ -20,9 +20,6 @@ import (
 )
 
 const (
-	// pollEvery is how often the queues of one family are looked at while they
-	// are empty, over all its lanes.
-	pollEvery = 20 * time.Millisecond
 	// forwardEvery is how often due retries and planned tasks are put into
 	// their queues.
 	forwardEvery = time.Second
@@ -37,17 +34,21 @@ const (
 
 // A Worker takes tasks from their queues and makes the calls.
 type Worker struct {
-	cfg     Config
-	log     *slog.Logger
-	rules   *errclass.Table
-	redis   redis.UniversalClient // for everything but asynq's servers
-	servers redis.UniversalClient // for asynq's servers only
-	store   *dlq.Store
-	clients map[string]*easemob.Client // by app alias
-	holds   *holds
-	cut     context.Context // ends when calls in flight must end
-	cutNow  context.CancelFunc
-	running atomic.Bool
+	cfg      Config
+	log      *slog.Logger
+	rules    atomic.Pointer[errclass.Table]
+	redis    redis.UniversalClient // for everything but asynq's servers
+	servers  redis.UniversalClient // for asynq's servers only
+	store    *dlq.Store
+	clients  map[string]*easemob.Client // by app alias
+	holds    *holds
+	breakers breakers
+	limits   *limits
+	board    *board
+	metrics  *metrics
+	cut      context.Context // ends when calls in flight must end
+	cutNow   context.CancelFunc
+	running  atomic.Bool
 }
 
 // New makes a worker; it does not connect. It returns a *tasks.FieldError for a
@@ -56,7 +57,11 @@ func New(cfg Config) (_ *Worker, err error) {
 	if cfg, err = cfg.withDefaults(); err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, rules: cfg.Rules, clients: map[string]*easemob.Client{}, holds: &holds{}}
+	w := &Worker{
+		cfg: cfg, log: cfg.Logger, clients: map[string]*easemob.Client{}, holds: &holds{},
+		breakers: newBreakers(cfg.Apps, cfg.Logger, openFor), metrics: newMetrics(),
+	}
+	w.SetRules(cfg.Rules)
 	w.cut, w.cutNow = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -64,7 +69,7 @@ func New(cfg Config) (_ *Worker, err error) {
 		}
 	}()
 	for _, app := range cfg.Apps {
-		client, err := cfg.client(app)
+		client, err := w.connect(app)
 		if err != nil {
 			return nil, err
 		}
@@ -80,12 +85,31 @@ func New(cfg Config) (_ *Worker, err error) {
 	if w.store, err = dlq.New(dlq.Config{Redis: w.redis, Client: producer}); err != nil {
 		return nil, err
 	}
-	plain, err := tasks.OpenRedis(cfg.RedisURL)
-	if err != nil {
+	if w.servers, err = tasks.OpenRedis(cfg.RedisURL); err != nil {
 		return nil, err
 	}
-	w.servers = detach{&fetches{UniversalClient: plain, empty: map[string]time.Time{}}}
+	w.limits = newLimits(w.redis, w.store, cfg.Logger, cfg.Apps)
+	w.board = newBoard(w.redis, w.limits, w.breakers.ready, cfg.Logger, cfg.Apps)
 	return w, nil
+}
+
+// SetRules judges by these rules from the next answer on; calls in flight go on.
+func (w *Worker) SetRules(rules *errclass.Table) { w.rules.Store(rules) }
+
+// connect makes the HTTP client of an app.
+func (w *Worker) connect(app App) (*easemob.Client, error) {
+	client, err := easemob.New(easemob.Config{
+		URL: app.URL, AppKey: app.Key, ClientID: app.ClientID, ClientSecret: app.ClientSecret,
+		Timeout: w.cfg.CallTimeout, MaxConns: w.cfg.Concurrency,
+		// Which answers mean the token is a matter of the rules, not of the client.
+		TokenRejected: func(status int, body []byte) bool {
+			return w.rules.Load().Classify(errclass.Evidence{Status: status, Body: body}).Delay == errclass.DelayToken
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("app %s: %w", app.Alias, err)
+	}
+	return client, nil
 }
 
 // Run works until ctx ends, then drains: no task is taken any more, calls in
@@ -100,15 +124,24 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.refreshHolds(ctx); err != nil {
 		return err
 	}
+	// Before the lanes start: asynq recovers the tasks of dead workers first of all.
+	if err := w.board.register(ctx); err != nil {
+		return fmt.Errorf("list queues: %w", err)
+	}
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	var loops sync.WaitGroup
+	loops.Go(func() { w.board.run(background) })
 	lanes := w.lanes()
 	for i, lane := range lanes {
 		if err := lane.Start(asynq.HandlerFunc(w.process)); err != nil {
+			stop()
 			shutdown(lanes[:i])
+			loops.Wait()
 			return fmt.Errorf("start lane: %w", err)
 		}
 	}
-	background, stop := context.WithCancel(ctx)
-	var loops sync.WaitGroup
+	loops.Go(func() { w.every(background, limitsEvery, "refresh limits", w.limits.refresh) })
 	loops.Go(func() { w.every(background, holdsEvery, "refresh holds", w.refreshHolds) })
 	loops.Go(func() { w.every(background, sweepEvery, "sweep", w.sweep) })
 	w.running.Store(true)
@@ -136,52 +169,6 @@ func (w *Worker) close() {
 			_ = rdb.Close()
 		}
 	}
-}
-
-// lanes makes the asynq servers: for each family of each app as many as its
-// concurrency is worth, because one server takes tasks one after the other.
-func (w *Worker) lanes() []*asynq.Server {
-	const perLane = 8 // calls in flight that one serial fetch keeps busy
-	var lanes []*asynq.Server
-	for _, app := range w.cfg.Apps {
-		for _, family := range tasks.Families() {
-			queues := map[string]int{}
-			for rank, priority := range tasks.Priorities() {
-				queues[tasks.QueueName(app.Alias, family, priority)] = len(tasks.Priorities()) - rank
-			}
-			count := (w.cfg.Concurrency + perLane - 1) / perLane
-			for i := range count {
-				share := w.cfg.Concurrency / count
-				if i < w.cfg.Concurrency%count {
-					share++
-				}
-				lanes = append(lanes, asynq.NewServerFromRedisClient(w.servers, asynq.Config{
-					Concurrency:    share,
-					Queues:         queues,
-					StrictPriority: true,
-					// The lanes of a family take turns, so that together they look
-					// as often as one lane would.
-					TaskCheckInterval:        pollEvery * time.Duration(count),
-					DelayedTaskCheckInterval: forwardEvery,
-					ShutdownTimeout:          w.cfg.DrainTimeout + settleTime,
-					IsFailure:                isFailure,
-					RetryDelayFunc:           retryDelay,
-					Logger:                   asynqLog{w.log},
-					LogLevel:                 asynq.WarnLevel,
-				}))
-			}
-		}
-	}
-	return lanes
-}
-
-// shutdown stops all lanes at once and waits for them.
-func shutdown(lanes []*asynq.Server) {
-	var wg sync.WaitGroup
-	for _, lane := range lanes {
-		wg.Go(lane.Shutdown)
-	}
-	wg.Wait()
 }
 
 // every runs do now and then until ctx ends, and logs what goes wrong.
@@ -223,11 +210,13 @@ func (w *Worker) sweep(ctx context.Context) error {
 	return err
 }
 
-// Handler serves the worker's health: GET /healthz answers 200 while the
-// process lives, GET /readyz while it takes tasks and reaches Redis.
+// Handler serves the worker's health and numbers: GET /healthz answers 200 while
+// the process lives, GET /readyz while it takes tasks and reaches Redis, and GET
+// /metrics in the format of Prometheus.
 func (w *Worker) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(rw, "ok") })
+	mux.Handle("GET /metrics", w.metrics.handler())
 	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, r *http.Request) {
 		if err := w.ready(r.Context()); err != nil {
 			http.Error(rw, err.Error(), http.StatusServiceUnavailable)

@@ -19,7 +19,7 @@ import (
 	"github.com/imqueue/emq/worker/easemob/simulator"
 )
 
-var messages = tasks.QueueName(tasks.AppDefault, tasks.FamilyMessages, tasks.Default)
+var messages = tasks.QueueName(tasks.AppDefault, tasks.EndpointMessagesUsers, tasks.Default)
 
 func TestDelivers(t *testing.T) {
 	t.Parallel()
@@ -166,23 +166,6 @@ func TestUndecodableResendIsReported(t *testing.T) {
 	w.start()
 	if entry := w.dead(id); entry.Generation != 1 || entry.Reason != dlq.ReasonUndecodable {
 		t.Errorf("generation %d, reason %s; want the resend's end in the entry", entry.Generation, entry.Reason)
-	}
-}
-
-func TestTakenNameAmongSeveralIsNoSuccess(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, simulator.Config{})
-	w.fault(simulator.Fault{Path: "/users", Times: 2, Status: 400, Body: map[string]any{
-		"error":             "duplicate_unique_property_exists",
-		"error_description": "Application null Entity user requires that property named username be unique, value of u1 exists",
-	}})
-	w.start()
-	one := w.enqueue(tasks.UserRegister{Users: []tasks.NewUser{{Username: "u1", Password: "p"}}})
-	w.idle()
-	w.noDeadLetters() // the one user exists: the goal state holds
-	several := w.enqueue(tasks.UserRegister{Users: []tasks.NewUser{{Username: "u1", Password: "p"}, {Username: "u2", Password: "p"}}})
-	if entry := w.dead(several); entry.Class != errclass.ClassPermanent {
-		t.Errorf("%s and %s: class %s, want the second to be permanent: u2 does not exist", one, several, entry.Class)
 	}
 }
 
@@ -550,7 +533,7 @@ func TestPanicIsAnAttempt(t *testing.T) {
 	w := newWorld(t, simulator.Config{})
 	worker, err := New(w.config())
 	must(t, err)
-	worker.rules = nil // any use panics
+	worker.rules.Store(nil) // any use panics
 	w.run(worker)
 	entry := w.dead(w.enqueue(text("u1"), tasks.MaxAttempts(1)))
 	if entry.Rule != "panic" || entry.Reason != dlq.ReasonExhausted || strings.Contains(entry.Description, "goroutine") {

@@ -37,6 +37,7 @@ type setting struct {
 	meaning string
 
 	noYAML   bool // not in emq.yaml
+	path     bool // names a file; in emq.yaml, relative to it
 	fromFile bool // the value may also stand in a file of its own
 	secret   bool // is not taken from a flag, which every user of the machine can read
 
@@ -96,6 +97,9 @@ func settings() []setting {
 		{key: "log_level", unit: "LEVEL", def: "info",
 			meaning: "`debug`, `info`, `warn` or `error`",
 			put:     putWord(func(c *config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
+		{key: "rules", unit: "FILE", path: true,
+			meaning: "a file of your own rules for answers, asked before the builtin ones; `emq rules check` checks it",
+			put:     func(c *config, text string) error { c.Rules = text; return nil }},
 		{key: "lang", unit: "LANG", shown: "the locale's, else `en`",
 			meaning: "language of explanations: `en` or `zh`",
 			put:     putWord(func(c *config) *string { return &c.Lang }, "en", "zh")},
@@ -114,6 +118,7 @@ type config struct {
 	Health       string // empty: off
 	LogFormat    string
 	LogLevel     string
+	Rules        string // path; empty: the builtin rules alone
 	Lang         string
 }
 
@@ -209,7 +214,7 @@ func readSecret(path string) (string, error) {
 
 // putApps gathers the apps of emq.yaml, and the one that flags and variables
 // describe or complete.
-func (c *config) putApps(flags, vars layer, apps map[string]layer) error {
+func (c *config) putApps(flags, vars layer, apps map[string]fileApp) error {
 	if c.App == "" && len(apps) == 1 {
 		for alias := range apps {
 			c.App = alias
@@ -219,15 +224,15 @@ func (c *config) putApps(flags, vars layer, apps map[string]layer) error {
 	for _, s := range settings() {
 		direct = direct || s.app != nil && (s.in(flags) || s.in(vars))
 	}
-	if alias := c.appOrDefault(); direct && apps[alias] == nil {
-		apps[alias] = layer{}
+	if alias := c.appOrDefault(); direct && apps[alias].layer == nil {
+		apps[alias] = fileApp{layer: layer{}}
 	}
 	for alias, inFile := range apps {
-		layers := []layer{inFile}
+		layers := []layer{inFile.layer}
 		if direct && alias == c.appOrDefault() {
-			layers = []layer{flags, vars, inFile}
+			layers = []layer{flags, vars, inFile.layer}
 		}
-		app := worker.App{Alias: alias}
+		app := worker.App{Alias: alias, Limits: inFile.limits}
 		for _, s := range settings() {
 			if s.app == nil {
 				continue
@@ -274,7 +279,7 @@ func (c config) String() string {
 		"redis_url=" + redactURL(c.RedisURL), "app=" + c.appOrDefault(),
 		fmt.Sprintf("concurrency=%d", c.Concurrency), fmt.Sprintf("call_timeout=%v", c.CallTimeout),
 		fmt.Sprintf("drain_timeout=%v", c.DrainTimeout), fmt.Sprintf("id_retention=%v", c.IDRetention),
-		"health=" + c.Health, "log_format=" + c.LogFormat, "log_level=" + c.LogLevel, "lang=" + c.Lang,
+		"health=" + c.Health, "log_format=" + c.LogFormat, "log_level=" + c.LogLevel, "rules=" + c.Rules, "lang=" + c.Lang,
 	}
 	for _, app := range c.Apps {
 		parts = append(parts, "app:"+app.String())

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/worker"
 )
 
@@ -123,6 +125,8 @@ func sample(t *testing.T, s setting) (get func(*config) string, values []string)
 		return func(c *config) string { return c.LogFormat }, []string{"text", "json", "syslog"}
 	case "log_level":
 		return func(c *config) string { return c.LogLevel }, []string{"debug", "info", "warn"}
+	case "rules":
+		return func(c *config) string { return c.Rules }, []string{"/a.yaml", "/b.yaml", "/c.yaml"}
 	case "lang":
 		return func(c *config) string { return c.Lang }, []string{"en", "zh", "en"}
 	}
@@ -159,6 +163,17 @@ func TestConfigErrors(t *testing.T) {
 		{name: "unknown word", environ: []string{"EMQ_LOG_FORMAT=xml"}, want: `EMQ_LOG_FORMAT: "xml": must be text, json, syslog`},
 		{name: "bad alias in a variable", environ: []string{"EMQ_APP=Shop"}, want: `EMQ_APP: app: "Shop": an app's alias has`},
 		{name: "unknown variable", environ: []string{"EMQ_REDIS_ULR=redis://a"}, want: "environment variable EMQ_REDIS_ULR is not a setting of emq (did you mean EMQ_REDIS_URL?)"},
+		{name: "limit of an unknown endpoint", yaml: "apps:\n  shop:\n    limits:\n      messages.user: 1/s\n",
+			want: "emq.yaml:4: apps.shop.limits.messages.user is not an endpoint of emq (did you mean messages.users?)"},
+		{name: "limit with a bad rate", yaml: "apps:\n  shop:\n    limits:\n      messages.users: fast\n",
+			want: `emq.yaml:4: apps.shop.limits.messages.users: "fast": must be COUNT/TIME such as`},
+		{name: "limit with a bad rate of messages", yaml: "apps: {shop: {limits: {messages.users: {calls: 1/s, messages: 0/s}}}}",
+			want: `apps.shop.limits.messages.users.messages: "0/s": must be COUNT/TIME such as`},
+		{name: "limit of what is none", yaml: "apps: {shop: {limits: {messages.users: {call: 1/s}}}}",
+			want: "apps.shop.limits.messages.users.call: a limit has calls and messages"},
+		{name: "limit without a rate", yaml: "apps: {shop: {limits: {messages.users: [1/s]}}}",
+			want: "apps.shop.limits.messages.users: must be a rate such as 100/s"},
+		{name: "limits is no mapping", yaml: "apps: {shop: {limits: 5}}", want: "apps.shop.limits: must be a list of"},
 		{name: "no file variant", environ: []string{"EMQ_LANG_FILE=x"}, want: "environment variable EMQ_LANG_FILE is not a setting"},
 		{name: "value and file", environ: []string{"EMQ_CLIENT_SECRET=a", "EMQ_CLIENT_SECRET_FILE=b"}, want: "EMQ_CLIENT_SECRET and EMQ_CLIENT_SECRET_FILE: only one of them may be given"},
 		{name: "absent file", environ: []string{"EMQ_CLIENT_ID_FILE=/absent/id"}, want: "EMQ_CLIENT_ID_FILE: stat /absent/id: no such file"},
@@ -176,6 +191,39 @@ func TestConfigErrors(t *testing.T) {
 func TestOtherVariablesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	mustLoad(t, "", nil, "EMQ_TEST_REDIS=x", "EMQ_DEV_SEED=1", "HOME=/", "EMQTHING=1")
+}
+
+func TestLimitsOfTheFile(t *testing.T) {
+	t.Parallel()
+	c := mustLoad(t, "apps: {shop: {limits: {messages.users: 200/s, messages.groups: {messages: 10/s}, groups.create: {calls: '10/m,1/s'}}}, other: {}}", nil)
+	defaults := func(e tasks.Endpoint) tasks.Limit {
+		info, _ := e.Info()
+		return info.Limit
+	}
+	for e, want := range map[tasks.Endpoint]string{
+		tasks.EndpointMessagesUsers:  "200/s, messages " + rates(defaults(tasks.EndpointMessagesUsers).Messages),
+		tasks.EndpointMessagesGroups: rates(defaults(tasks.EndpointMessagesGroups).Calls) + ", messages 10/s",
+		tasks.EndpointGroupsCreate:   "10/m,1/s",
+	} {
+		if got := c.Apps[1].Limits[e].String(); got != want {
+			t.Errorf("%s: %s, want %s", e, got, want)
+		}
+	}
+	if len(c.Apps[1].Limits) != 3 || len(c.Apps[0].Limits) != 0 {
+		t.Errorf("limits %v", c.Apps)
+	}
+}
+
+// TestRulesStandBesideTheSettings: a path in emq.yaml is relative to it, any
+// other to the working directory.
+func TestRulesStandBesideTheSettings(t *testing.T) {
+	t.Parallel()
+	if c := mustLoad(t, "rules: rules.yaml", nil); !filepath.IsAbs(c.Rules) || filepath.Base(c.Rules) != "rules.yaml" {
+		t.Errorf("rules %q", c.Rules)
+	}
+	if c := mustLoad(t, "", nil, "EMQ_RULES=rules.yaml"); c.Rules != "rules.yaml" {
+		t.Errorf("rules %q", c.Rules)
+	}
 }
 
 func TestConfigFileIsOptional(t *testing.T) {
@@ -260,7 +308,7 @@ apps:
 			if c.appOrDefault() != test.app {
 				t.Errorf("app %q, want %q", c.appOrDefault(), test.app)
 			}
-			if !slices.Equal(c.Apps, test.want) {
+			if !reflect.DeepEqual(c.Apps, test.want) {
 				t.Errorf("apps %v, want %v", c.Apps, test.want)
 			}
 		})

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/tasks/redisserver"
 	"github.com/imqueue/emq/worker"
@@ -54,11 +55,21 @@ twice. It exits 0 only if so.`,
   emq dev --data ./data    keep the queues on disk`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDev(cmd.Context(), e, once, data)
+			cfg, err := e.config(cmd)
+			if err != nil {
+				return err
+			}
+			rules, err := e.rules(cfg)
+			if err != nil {
+				return err
+			}
+			return runDev(cmd.Context(), e, rules, once, data)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "run the sample to its end, resend, check, and exit")
 	cmd.Flags().StringVar(&data, "data", "", "directory for a real redis-server's append-only file")
+	settingFlags(cmd.Flags(), "rules")
+	_ = cmd.MarkFlagFilename("rules", "yaml", "yml") // fails for an unknown flag only
 	return cmd
 }
 
@@ -75,7 +86,7 @@ type dev struct {
 	sample   *devSample
 }
 
-func runDev(ctx context.Context, e *env, once bool, data string) (err error) {
+func runDev(ctx context.Context, e *env, rules *errclass.Table, once bool, data string) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d := &dev{out: e.out, view: &devView{out: e.out, start: e.now(), ends: map[string]map[string]int{}}}
@@ -101,7 +112,7 @@ func runDev(ctx context.Context, e *env, once bool, data string) (err error) {
 		return err
 	}
 	defer func() { cancel(); err = errors.Join(err, <-simDone) }()
-	workerDone, err := d.startWorker(ctx)
+	workerDone, err := d.startWorker(ctx, rules)
 	if err != nil {
 		return err
 	}
@@ -183,7 +194,7 @@ func (d *dev) startSimulator(ctx context.Context) (<-chan error, error) {
 	return done, nil
 }
 
-func (d *dev) startWorker(ctx context.Context) (<-chan error, error) {
+func (d *dev) startWorker(ctx context.Context, rules *errclass.Table) (<-chan error, error) {
 	app := func(alias, key string) worker.App {
 		return worker.App{
 			Alias: alias, Key: key, URL: d.simURL,
@@ -193,6 +204,7 @@ func (d *dev) startWorker(ctx context.Context) (<-chan error, error) {
 	w, err := worker.New(worker.Config{
 		RedisURL: d.redisURL, Concurrency: 16, CallTimeout: devCallTimeout, DrainTimeout: 5 * time.Second,
 		Apps:   []worker.App{app(tasks.AppDefault, simulator.AppKeyDefault), app(devTrialApp, devTrialKey)},
+		Rules:  rules,
 		Logger: slog.New(d.view), Name: "dev",
 	})
 	if err != nil {

@@ -412,7 +412,10 @@ func TestHostileTextNeverReachesTheTerminal(t *testing.T) {
 
 func TestHolds(t *testing.T) {
 	t.Parallel()
-	e, _ := withDead(t, 0)
+	e := onRedis(t, `{"app":"shop","priority":"low","kind":"message.send","payload":{"target":"users","to":["u1"],"type":"txt","body":{"msg":"hi"}}}
+{"app":"shop","priority":"low","kind":"group.add_members","payload":{"group_id":"4065","usernames":["u1"]}}
+`)
+	e.run(t, exitDone, "enqueue", "-f", "-")
 	for _, test := range []struct {
 		args     string
 		code     int
@@ -422,21 +425,22 @@ func TestHolds(t *testing.T) {
 		{"hold set shop --reason again", exitFailed, "", "shop is held already"},
 		{"hold set shop/messages --reason x", exitDone, "held shop/messages\n", ""},
 		{"hold set shop/pigeons --reason x", exitUsage, "", "family: pigeons: must be"},
+		{"hold set shop/messages.users --reason x", exitUsage, "", "messages.users is an endpoint: hold its family shop/messages"},
 		{"hold set Shop --reason x", exitUsage, "", `app: "Shop"`},
 		{"hold list --app shop", exitDone, "shop\t2026-05-04T12:00:00Z\toperator\t", ""},
 		{"hold list --lang zh", exitDone, "人工暂停：busy", ""},
 		{"hold list --json", exitDone, `{"app":"shop","family":"messages","rule":"operator"`, ""},
-		{"queue list --app shop", exitDone, "shop:groups:low\t0\t0\t0\t0\t0\t0s\thold\n", ""},
-		{"queue resume shop:groups:low", exitFailed, "", "clear that hold first"},
+		{"queue list --app shop", exitDone, "shop:groups.add_members:low\t1\t0\t0\t0\t0\t0s\thold\n", ""},
+		{"queue resume shop:groups.add_members:low", exitFailed, "", "clear that hold first"},
 		{"hold clear shop/users", exitNotFound, "", "hold on shop/users: not found"},
 		{"hold clear shop", exitDone, "cleared shop\n", ""},
 		{"hold clear shop", exitNotFound, "", "hold on shop: not found"},
-		{"queue list --app shop", exitDone, "shop:groups:low\t0\t0\t0\t0\t0\t0s\t\n", ""},
-		{"queue list --app shop", exitDone, "shop:messages:low\t0\t0\t0\t0\t0\t0s\thold\n", ""},
-		{"queue pause shop:users:low --reason x", exitDone, "paused shop:users:low\n", ""},
-		{"queue list --json", exitDone, `"name":"shop:users:low","app":"shop","family":"users","priority":"low"`, ""},
-		{"queue list", exitDone, "shop:users:low\t0\t0\t0\t0\t0\t0s\toperator\n", ""},
-		{"queue resume shop:users:low", exitDone, "resumed shop:users:low\n", ""},
+		{"queue list --app shop", exitDone, "shop:groups.add_members:low\t1\t0\t0\t0\t0\t0s\t\n", ""},
+		{"queue list --app shop", exitDone, "shop:messages.users:low\t1\t0\t0\t0\t0\t0s\thold\n", ""},
+		{"queue pause shop:users.account:low --reason x", exitDone, "paused shop:users.account:low\n", ""},
+		{"queue list --json", exitDone, `"name":"shop:users.account:low","app":"shop","endpoint":"users.account","priority":"low"`, ""},
+		{"queue list", exitDone, "shop:users.account:low\t0\t0\t0\t0\t0\t0s\toperator\n", ""},
+		{"queue resume shop:users.account:low", exitDone, "resumed shop:users.account:low\n", ""},
 		{"queue pause nix:users:low", exitNotFound, "", "not found"},
 		{"queue pause nonsense", exitNotFound, "", "not found"},
 	} {

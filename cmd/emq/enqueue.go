@@ -44,7 +44,10 @@ the file is queued and the exit code is 2; with --keep-going the good lines are
 queued, the bad ones skipped, and the exit code is 1.
 
 An ID is queued once: a file enqueued again adds only what was not queued before,
-and says how many that were. Lines without an ID are new each time.`,
+and says how many that were. Lines without an ID are new each time.
+
+A list too long for one call is split into several tasks, ID.part1, ID.part2 and
+so on, which are reported one by one.`,
 		Example: `  emq enqueue --to u1,u2 --from admin --text 'shipped' --id order-8812-shipped
   emq enqueue --target chatgroups --to 4065 --text 'moved to Friday' --in 10m --on-unknown hold
   emq enqueue -f tasks.jsonl
@@ -163,19 +166,42 @@ func (e *env) enqueueOne(cmd *cobra.Command, f *enqueueFlags) error {
 	if err != nil {
 		return err
 	}
-	r := receipts[0]
-	out := newResult(0, r)
-	if out.Result == resultFailed {
-		return r.Err
+	failed := false
+	for _, r := range queuedAs(receipts[0]) {
+		out := newResult(0, r)
+		if out.Result == resultFailed {
+			failed = true
+			continue
+		}
+		if err := e.printResult(out, f.json); err != nil {
+			return err
+		}
 	}
-	if f.json {
-		return newJSONEncoder(e.out).Encode(out)
+	if failed {
+		return receipts[0].Err
 	}
-	if out.Result == resultDuplicate {
-		_, err = fmt.Fprintf(e.out, "duplicate %s: %s; nothing queued\n", r.ID, out.Error)
-		return err
+	return nil
+}
+
+// queuedAs has a receipt for each task that one was queued as: itself, or the
+// parts that its list was split into.
+func queuedAs(r tasks.Receipt) []tasks.Receipt {
+	if r.Parts == nil {
+		return []tasks.Receipt{r}
 	}
-	_, err = fmt.Fprintf(e.out, "queued %s in %s\n", r.ID, r.Queue)
+	return r.Parts
+}
+
+// printResult says that a task was queued or is a duplicate.
+func (e *env) printResult(out enqueueResult, asJSON bool) (err error) {
+	switch {
+	case asJSON:
+		err = newJSONEncoder(e.out).Encode(out)
+	case out.Result == resultDuplicate:
+		_, err = fmt.Fprintf(e.out, "duplicate %s: %s; nothing queued\n", out.ID, out.Error)
+	default:
+		_, err = fmt.Fprintf(e.out, "queued %s in %s\n", out.ID, out.Queue)
+	}
 	return err
 }
 

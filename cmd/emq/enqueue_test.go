@@ -64,7 +64,7 @@ func TestEnqueueOne(t *testing.T) {
 	t.Parallel()
 	e := onRedis(t, "")
 	e.run(t, exitDone, "enqueue", "--to", "u1,u2", "--text", "hi", "--id", "o1")
-	if got := e.stdout.String(); got != "queued o1 in default:messages:default\n" {
+	if got := e.stdout.String(); got != "queued o1 in default:messages.users:default\n" {
 		t.Errorf("stdout %q", got)
 	}
 	e = e.again("")
@@ -78,8 +78,42 @@ func TestEnqueueOne(t *testing.T) {
 	if err := json.Unmarshal(e.stdout.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.ID == "" || got.App != "shop" || got.Queue != "shop:messages:low" || got.Result != resultQueued {
+	if got.ID == "" || got.App != "shop" || got.Queue != "shop:messages.users:low" || got.Result != resultQueued {
 		t.Errorf("result %+v", got)
+	}
+}
+
+// TestEnqueueReportsParts holds that each part of a list that was split is reported.
+func TestEnqueueReportsParts(t *testing.T) {
+	t.Parallel()
+	message := []string{"enqueue", "--target", "chatgroups", "--to", "1,2,3,4", "--text", "hi", "--id", "o1"}
+	const queue = "default:messages.groups:default"
+	e := onRedis(t, "")
+	e.run(t, exitDone, message...)
+	if got, want := e.stdout.String(), "queued o1.part1 in "+queue+"\nqueued o1.part2 in "+queue+"\n"; got != want {
+		t.Errorf("stdout %q, want %q", got, want)
+	}
+	e = e.again("")
+	e.run(t, exitDone, append(message, "--json")...)
+	const again = `{"id":"o1.part1","app":"default","result":"duplicate","error":"already queued"}
+{"id":"o1.part2","app":"default","result":"duplicate","error":"already queued"}
+`
+	if got := e.stdout.String(); got != again {
+		t.Errorf("stdout %q, want %q", got, again)
+	}
+
+	line := `{"id":"o2","kind":"message.send","payload":{"target":"chatgroups","to":["1","2","3","4"],"type":"txt","body":{"msg":"hi"}}}`
+	e = e.again(envelope("a") + "\n" + line + "\n")
+	e.run(t, exitDone, "enqueue", "-f", "-", "--json")
+	want := `{"line":1,"id":"a","app":"default","queue":"default:messages.users:default","result":"queued"}
+{"line":2,"id":"o2.part1","app":"default","queue":"` + queue + `","result":"queued"}
+{"line":2,"id":"o2.part2","app":"default","queue":"` + queue + `","result":"queued"}
+`
+	if got := e.stdout.String(); got != want {
+		t.Errorf("stdout\n%swant\n%s", got, want)
+	}
+	if got := e.stderr.String(); got != "3 new tasks queued, 0 duplicates\n" {
+		t.Errorf("stderr %q", got)
 	}
 }
 
@@ -196,7 +230,7 @@ func TestEnqueueFileJSON(t *testing.T) {
 	e.run(t, exitFailed, "enqueue", "--keep-going", "--json", "-f", "-")
 	// A bad line is reported when it is read, the others when their batch is queued.
 	want := `{"line":2,"result":"bad","error":"payload.to: must hold at least one id"}
-{"line":1,"id":"a","app":"default","queue":"default:messages:default","result":"queued"}
+{"line":1,"id":"a","app":"default","queue":"default:messages.users:default","result":"queued"}
 {"line":3,"id":"a","app":"default","result":"duplicate","error":"already queued"}
 `
 	if e.stdout.String() != want {

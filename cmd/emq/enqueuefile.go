@@ -195,19 +195,21 @@ func (r *fileRun) queueBatch(ctx context.Context, lines []int, batch []tasks.Tas
 		return fmt.Errorf("lines %d to %d: %w", lines[0], lines[len(lines)-1], err)
 	}
 	var failure error
-	for i, receipt := range receipts {
-		out := newResult(lines[i], receipt)
-		switch out.Result {
-		case resultQueued:
-			r.queued++
-		case resultDuplicate:
-			r.duplicates++
-		default:
-			r.failed++
-			failure = fmt.Errorf("line %d: %w", lines[i], receipt.Err)
-		}
-		if err := r.report(out); err != nil {
-			return err
+	for i, whole := range receipts {
+		for _, receipt := range queuedAs(whole) {
+			out := newResult(lines[i], receipt)
+			switch out.Result {
+			case resultQueued:
+				r.queued++
+			case resultDuplicate:
+				r.duplicates++
+			default:
+				r.failed++
+				failure = fmt.Errorf("line %d: %w", lines[i], receipt.Err)
+			}
+			if err := r.report(out); err != nil {
+				return err
+			}
 		}
 	}
 	return failure // of Redis, which fails for the rest as well
@@ -292,7 +294,7 @@ func (r *fileRun) reportBad(line int, reason error) error {
 	return r.report(enqueueResult{Line: line, Result: resultBad, Error: reason.Error()})
 }
 
-// report prints the result of one line for a program.
+// report prints the result of one task for a program.
 func (r *fileRun) report(out enqueueResult) error {
 	if r.json == nil {
 		return nil

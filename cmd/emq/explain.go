@@ -6,19 +6,24 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 )
 
-// explainFlags are the evidence that `emq explain` is given.
+// explainFlags are the evidence that `emq explain` is given, and how it answers.
 type explainFlags struct {
-	status                   int
-	err, description         string
-	kind, transport, body    string
-	lang                     string
-	json                     bool
-	hasStatus, hasBody, hasE bool
+	answer
+	json bool
+}
+
+// An answer is evidence of one attempt as a person gives it.
+type answer struct {
+	status                       int
+	err, description, body       string
+	kind, transport              string
+	hasStatus, hasBody, hasError bool // given, perhaps as zero
 }
 
 func newExplainCmd(e *env) *cobra.Command {
@@ -41,7 +46,7 @@ rest is answered all the same, and the exit code is 1.`,
 		Example: `  emq explain --status 403 --error forbidden_op --description 'users [u1] are not members of this group!' --kind group.remove_members
   emq explain --transport timeout --kind message.send --lang zh
   emq explain --status 429 --body '{"error":"reach_limit"}' --json
-  emq explain - < answers.jsonl`,
+  emq explain --rules rules.yaml - < answers.jsonl`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && args[0] != "-" {
 				return fmt.Errorf(`unexpected argument %q: only "-" is taken`, args[len(args)-1])
@@ -53,38 +58,55 @@ rest is answered all the same, and the exit code is 1.`,
 			if err != nil {
 				return err
 			}
-			f.lang = cfg.Lang
-			changed := cmd.Flags().Changed
-			f.hasStatus, f.hasBody, f.hasE = changed("status"), changed("body"), changed("error") || changed("description")
+			rules, err := e.rules(cfg)
+			if err != nil {
+				return err
+			}
+			x := explainer{rules, cfg.Lang}
+			given := f.read(cmd.Flags())
 			if len(args) == 1 {
-				if f.hasStatus || f.hasBody || f.hasE || changed("kind") || changed("transport") {
+				if given {
 					return usagef(`with "-" the evidence comes from standard input, not from flags`)
 				}
-				return e.explainLines(cmd.Context(), f.lang)
+				return e.explainLines(cmd.Context(), x)
 			}
-			evidence, err := f.evidence()
+			evidence, err := f.evidence("--")
 			if err != nil {
 				return &usageError{err}
 			}
-			return e.explainOne(evidence, f)
+			return e.explainOne(x.explain(evidence), f.json)
 		},
 	}
+	f.flags(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&f.status, "status", 0, "HTTP status")
-	flags.StringVar(&f.err, "error", "", "the answer's error word")
-	flags.StringVar(&f.description, "description", "", "the answer's error description")
-	flags.StringVar(&f.body, "body", "", "the whole body instead, JSON or not")
-	flags.StringVar(&f.transport, "transport", "", "how the call failed without an answer: "+strings.Join(words(errclass.Transports()), ", "))
-	flags.StringVar(&f.kind, "kind", "", "what the call did, such as group.add_members")
-	settingFlags(flags, "lang")
+	settingFlags(flags, "rules", "lang")
 	jsonFlag(cmd, &f.json)
+	_ = cmd.MarkFlagFilename("rules", "yaml", "yml") // fails for an unknown flag only
+	oneOf(cmd, "lang", "en", "zh")
+	return cmd
+}
+
+// flags adds the flags that describe an answer.
+func (a *answer) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.IntVar(&a.status, "status", 0, "HTTP status")
+	flags.StringVar(&a.err, "error", "", "the answer's error word")
+	flags.StringVar(&a.description, "description", "", "the answer's error description")
+	flags.StringVar(&a.body, "body", "", "the whole body instead, JSON or not")
+	flags.StringVar(&a.transport, "transport", "", "how the call failed without an answer: "+strings.Join(words(errclass.Transports()), ", "))
+	flags.StringVar(&a.kind, "kind", "", "what the call did, such as group.add_members")
 	cmd.MarkFlagsMutuallyExclusive("body", "error")
 	cmd.MarkFlagsMutuallyExclusive("body", "description")
 	cmd.MarkFlagsMutuallyExclusive("transport", "status")
 	oneOf(cmd, "transport", words(errclass.Transports())...)
 	oneOf(cmd, "kind", kindNames()...)
-	oneOf(cmd, "lang", "en", "zh")
-	return cmd
+}
+
+// read notes which flags were given, and says whether any was.
+func (a *answer) read(flags *pflag.FlagSet) bool {
+	a.hasStatus, a.hasBody = flags.Changed("status"), flags.Changed("body")
+	a.hasError = flags.Changed("error") || flags.Changed("description")
+	return a.hasStatus || a.hasBody || a.hasError || flags.Changed("kind") || flags.Changed("transport")
 }
 
 // kindNames lists the kinds that this version enqueues.
@@ -96,18 +118,18 @@ func kindNames() []string {
 	return names
 }
 
-// evidence is what the flags say. Kinds that this version can't enqueue pass:
-// rules may know them.
-func (f *explainFlags) evidence() (errclass.Evidence, error) {
-	if !f.hasStatus && !f.hasBody && !f.hasE && f.transport == "" {
-		return errclass.Evidence{}, fmt.Errorf("give --status, --error, --description, --body or --transport")
+// evidence is what the answer says; dashes go before the names of its parts in
+// errors. Kinds that this version can't enqueue pass: rules may know them.
+func (a answer) evidence(dashes string) (errclass.Evidence, error) {
+	if !a.hasStatus && !a.hasBody && !a.hasError && a.transport == "" {
+		return errclass.Evidence{}, fmt.Errorf("give %[1]sstatus, %[1]serror, %[1]sdescription, %[1]sbody or %[1]stransport", dashes)
 	}
-	if f.hasStatus && (f.status < 100 || f.status > 599) {
-		return errclass.Evidence{}, fmt.Errorf("--status %d: must be 100 to 599", f.status)
+	if a.hasStatus && (a.status < 100 || a.status > 599) {
+		return errclass.Evidence{}, fmt.Errorf("%sstatus %d: must be 100 to 599", dashes, a.status)
 	}
-	body := []byte(f.body)
-	if f.hasE {
-		answer := map[string]string{"error": f.err, "error_description": f.description}
+	body := []byte(a.body)
+	if a.hasError {
+		answer := map[string]string{"error": a.err, "error_description": a.description}
 		for name, text := range answer {
 			if text == "" {
 				delete(answer, name)
@@ -118,7 +140,7 @@ func (f *explainFlags) evidence() (errclass.Evidence, error) {
 			return errclass.Evidence{}, err
 		}
 	}
-	return evidenceOf(f.kind, f.status, body, f.transport)
+	return evidenceOf(a.kind, a.status, body, a.transport)
 }
 
 // evidenceOf completes what is known of one attempt.
@@ -150,18 +172,23 @@ type explanation struct {
 	Next           string         `json:"next"`
 }
 
-func explain(e errclass.Evidence, lang string) explanation {
-	v := errclass.Classify(e)
+// An explainer explains by a table, in a language.
+type explainer struct {
+	table *errclass.Table
+	lang  string
+}
+
+func (x explainer) explain(e errclass.Evidence) explanation {
+	v := x.table.Classify(e)
 	return explanation{
 		Class: v.Class, Scope: v.Scope, Rule: v.Rule, Status: v.Status, Error: v.Error, Description: v.Description,
-		Why: v.Why.In(lang), Advice: v.Advice.In(lang), Delay: v.Delay, OutcomeUnknown: v.OutcomeUnknown,
-		Next: next(v, tasks.Kind(e.Kind)).In(lang),
+		Why: v.Why.In(x.lang), Advice: v.Advice.In(x.lang), Delay: v.Delay, OutcomeUnknown: v.OutcomeUnknown,
+		Next: next(v, tasks.Kind(e.Kind)).In(x.lang),
 	}
 }
 
-func (e *env) explainOne(evidence errclass.Evidence, f *explainFlags) error {
-	x := explain(evidence, f.lang)
-	if f.json {
+func (e *env) explainOne(x explanation, asJSON bool) error {
+	if asJSON {
 		return newJSONEncoder(e.out).Encode(x)
 	}
 	p := e.newFields()

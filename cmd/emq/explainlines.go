@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/imqueue/emq/errclass"
 )
 
 // evidenceLine is one line that `emq explain -` reads. Fields it does not know
@@ -35,7 +37,7 @@ type unexplained struct {
 }
 
 // explainLines answers standard input line by line.
-func (e *env) explainLines(ctx context.Context, lang string) error {
+func (e *env) explainLines(ctx context.Context, x explainer) error {
 	in, out := bufio.NewReaderSize(e.in, 64<<10), bufio.NewWriterSize(e.out, 64<<10)
 	enc := newJSONEncoder(out)
 	bad := 0
@@ -45,11 +47,13 @@ func (e *env) explainLines(ctx context.Context, lang string) error {
 			return fmt.Errorf("read standard input: %w", readErr)
 		}
 		if raw = bytes.TrimSpace(raw); len(raw) > 0 {
-			id, x, err := explainLine(raw, size, lang)
-			var answer any = explained{id, x}
+			id, evidence, err := readEvidence(raw, size)
+			var answer any
 			if err != nil {
 				bad++
 				answer = unexplained{id, number, err.Error()}
+			} else {
+				answer = explained{id, x.explain(evidence)}
 			}
 			if err := enc.Encode(answer); err != nil {
 				return err
@@ -72,13 +76,15 @@ func (e *env) explainLines(ctx context.Context, lang string) error {
 	return ctx.Err()
 }
 
-func explainLine(raw []byte, size int, lang string) (json.RawMessage, explanation, error) {
+// readEvidence reads a line, of which size bytes were there; the ID is returned
+// beside an error if it can be read.
+func readEvidence(raw []byte, size int) (json.RawMessage, errclass.Evidence, error) {
 	if size > lineBytes+1 {
-		return nil, explanation{}, fmt.Errorf("the line has %d bytes, at most %d are allowed", size, lineBytes)
+		return nil, errclass.Evidence{}, fmt.Errorf("the line has %d bytes, at most %d are allowed", size, lineBytes)
 	}
 	var line evidenceLine
 	if err := json.Unmarshal(raw, &line); err != nil {
-		return nil, explanation{}, fmt.Errorf("not a JSON object: %w", err)
+		return nil, errclass.Evidence{}, fmt.Errorf("not a JSON object: %w", err)
 	}
 	var (
 		kind, transport string
@@ -89,17 +95,14 @@ func explainLine(raw []byte, size int, lang string) (json.RawMessage, explanatio
 		line.read("status", line.Status, &status, "a number"),
 		line.read("transport", line.Transport, &transport, "a string"),
 	); err != nil {
-		return line.ID, explanation{}, err
+		return line.ID, errclass.Evidence{}, err
 	}
 	body, err := line.body()
 	if err != nil {
-		return line.ID, explanation{}, err
+		return line.ID, errclass.Evidence{}, err
 	}
 	evidence, err := evidenceOf(kind, status, body, transport)
-	if err != nil {
-		return line.ID, explanation{}, err
-	}
-	return line.ID, explain(evidence, lang), nil
+	return line.ID, evidence, err
 }
 
 // read takes over one field, which may be absent or null.

@@ -76,6 +76,9 @@ func newHoldSetCmd(e *env) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, family := cutTarget(args[0])
+			if info, ok := tasks.Endpoint(family).Info(); ok {
+				return usagef("%s is an endpoint: hold its family %s/%s, or stop its queues with `emq queue pause`", family, app, info.Endpoint.Family())
+			}
 			b, err := e.backend(cmd)
 			if err != nil {
 				return err

@@ -8,9 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/pflag"
 
 	"github.com/imqueue/emq/tasks"
@@ -98,7 +96,7 @@ func variableLayer(environ []string) (layer, error) {
 }
 
 // readConfigFile reads emq.yaml: its settings, and those of each app.
-func readConfigFile(flags, vars layer) (layer, map[string]layer, error) {
+func readConfigFile(flags, vars layer) (layer, map[string]fileApp, error) {
 	path, named, err := setting{key: "config"}.pick(flags, vars)
 	if err != nil {
 		return nil, nil, err
@@ -109,27 +107,27 @@ func readConfigFile(flags, vars layer) (layer, map[string]layer, error) {
 	raw, err := os.ReadFile(path.text)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named:
-		return layer{}, map[string]layer{}, nil
+		return layer{}, map[string]fileApp{}, nil
 	case err != nil:
 		return nil, nil, fmt.Errorf("settings file: %w", err)
 	}
 	return parseConfigFile(path.text, raw)
 }
 
-// parseConfigFile walks the file's syntax tree instead of decoding into a
-// struct, so that every complaint names its line and none quotes a value that
-// may be a secret.
-func parseConfigFile(path string, raw []byte) (layer, map[string]layer, error) {
+// A fileApp is what emq.yaml says of one app.
+type fileApp struct {
+	layer
+	limits map[tasks.Endpoint]tasks.Limit
+}
+
+// parseConfigFile reads the text of emq.yaml.
+func parseConfigFile(path string, raw []byte) (layer, map[string]fileApp, error) {
 	f := yamlFile{name: path, dir: filepath.Dir(path)}
-	tree, err := parser.ParseBytes(raw, 0)
+	doc, err := f.parse(raw)
 	if err != nil {
-		var syntax yaml.Error
-		if errors.As(err, &syntax) && syntax.GetToken() != nil {
-			return nil, nil, fmt.Errorf("%s:%d: not valid YAML: %s", path, syntax.GetToken().Position.Line, syntax.GetMessage())
-		}
-		return nil, nil, fmt.Errorf("%s: not valid YAML", path)
+		return nil, nil, err
 	}
-	top, apps := map[string]string{}, map[string]string{}
+	top, apps := map[string]setting{"apps": {}}, map[string]setting{"limits": {}}
 	for _, s := range settings() {
 		known := top
 		if s.app != nil {
@@ -138,97 +136,115 @@ func parseConfigFile(path string, raw []byte) (layer, map[string]layer, error) {
 		if s.noYAML {
 			continue
 		}
-		known[s.key] = s.key
+		known[s.key] = s
 		if s.fromFile {
-			known[s.key+fileSuffix] = s.key + fileSuffix
+			known[s.key+fileSuffix] = setting{key: s.key + fileSuffix, path: true}
 		}
 	}
-	top["apps"] = "apps"
 	l, appsNode := layer{}, ast.Node(nil)
-	if len(tree.Docs) > 1 {
-		return nil, nil, fmt.Errorf("%s: must be one YAML document", path)
-	}
-	for _, doc := range tree.Docs {
-		err := f.each(doc.Body, "the file", func(key string, at *ast.MappingValueNode) error {
-			if key == "apps" && appsNode == nil {
-				appsNode = at.Value
-				return nil
-			}
-			return f.put(l, top, "", key, at)
-		})
-		if err != nil {
-			return nil, nil, err
+	err = f.each(doc, "the file", func(key string, at *ast.MappingValueNode) error {
+		if key == "apps" {
+			appsNode = at.Value
+			return nil
 		}
+		return f.put(l, top, "", key, at)
+	})
+	if err != nil {
+		return nil, nil, err
 	}
-	byAlias := map[string]layer{}
+	byAlias := map[string]fileApp{}
 	err = f.each(appsNode, "apps", func(alias string, at *ast.MappingValueNode) error {
 		if err := tasks.CheckApp(alias); err != nil {
 			return f.errorf(at, "apps: %v", err)
 		}
-		app := layer{}
-		byAlias[alias] = app
-		return f.each(at.Value, "apps."+alias, func(key string, at *ast.MappingValueNode) error {
-			return f.put(app, apps, "apps."+alias+".", key, at)
+		app := fileApp{layer: layer{}}
+		err := f.each(at.Value, "apps."+alias, func(key string, at *ast.MappingValueNode) error {
+			prefix := "apps." + alias + "."
+			if key == "limits" {
+				app.limits = map[tasks.Endpoint]tasks.Limit{}
+				return f.limits(app.limits, prefix+key, at.Value)
+			}
+			return f.put(app.layer, apps, prefix, key, at)
 		})
+		byAlias[alias] = app
+		return err
 	})
 	return l, byAlias, err
 }
 
-// yamlFile is emq.yaml while it is read.
-type yamlFile struct{ name, dir string }
-
-func (f yamlFile) errorf(at ast.Node, format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %s", f.name, at.GetToken().Position.Line, fmt.Sprintf(format, args...))
-}
-
-// each calls do for every key of a mapping; a mapping without any may be left empty.
-func (f yamlFile) each(node ast.Node, what string, do func(key string, at *ast.MappingValueNode) error) error {
-	switch node := node.(type) {
-	case nil, *ast.NullNode:
-		return nil
-	case *ast.MappingNode:
-		for _, at := range node.Values {
-			if _, merge := at.Key.(*ast.MergeKeyNode); merge {
-				return f.errorf(at, "%s: merge keys are not supported", what)
-			}
-			if err := do(at.Key.GetToken().Value, at); err != nil {
-				return err
-			}
-		}
-		return nil
-	case *ast.CommentGroupNode:
-		return nil
-	default:
-		return f.errorf(node, "%s: must be a list of \"name: value\"", what)
-	}
-}
-
 // put takes over one "key: value".
-func (f yamlFile) put(l layer, known map[string]string, prefix, key string, at *ast.MappingValueNode) error {
-	if _, ok := known[key]; !ok {
+func (f yamlFile) put(l layer, known map[string]setting, prefix, key string, at *ast.MappingValueNode) error {
+	s, ok := known[key]
+	if !ok {
 		return f.errorf(at, "%s%s is not a setting of emq%s", prefix, key, didYouMean(key, known))
 	}
-	var text string
-	switch value := at.Value.(type) {
-	case *ast.StringNode:
-		text = value.Value
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		text = value.GetToken().Value
-	case *ast.LiteralNode:
-		text = strings.TrimSpace(value.Value.Value)
-	}
+	text := scalar(at.Value)
 	if text == "" {
 		return f.errorf(at, "%s%s: must be one value; take the line out to leave it unset", prefix, key)
 	}
-	if strings.HasSuffix(key, fileSuffix) {
+	if s.path {
 		text = inDir(f.dir, text)
 	}
-	l[key] = given{text, fmt.Sprintf("%s:%d: %s%s", f.name, at.GetToken().Position.Line, prefix, key)}
+	l[key] = given{text, fmt.Sprintf("%s:%d: %s%s", f.name, lineOf(at), prefix, key)}
 	return nil
 }
 
+// limits reads "endpoint: rates" and "endpoint: {calls: rates, messages: rates}".
+// A rate that is not given is Easemob's default.
+func (f yamlFile) limits(to map[tasks.Endpoint]tasks.Limit, path string, node ast.Node) error {
+	known := map[string]tasks.Limit{}
+	for _, info := range tasks.Endpoints() {
+		known[string(info.Endpoint)] = info.Limit
+	}
+	return f.each(node, path, func(endpoint string, at *ast.MappingValueNode) error {
+		path := path + "." + endpoint
+		limit, ok := known[endpoint]
+		if !ok {
+			return f.errorf(at, "%s is not an endpoint of emq%s; `emq limit list --all` shows all", path, didYouMean(endpoint, known))
+		}
+		var err error
+		if _, mapping := at.Value.(*ast.MappingNode); mapping {
+			err = f.each(at.Value, path, func(key string, at *ast.MappingValueNode) error {
+				switch key {
+				case "calls":
+					return f.rates(&limit.Calls, path+"."+key, at)
+				case "messages":
+					return f.rates(&limit.Messages, path+"."+key, at)
+				}
+				return f.errorf(at, "%s.%s: a limit has calls and messages", path, key)
+			})
+		} else {
+			err = f.rates(&limit.Calls, path, at)
+		}
+		to[tasks.Endpoint(endpoint)] = limit
+		return err
+	})
+}
+
+func (f yamlFile) rates(to *[]tasks.Rate, path string, at *ast.MappingValueNode) error {
+	text := scalar(at.Value)
+	if text == "" {
+		return f.errorf(at, "%s: must be a rate such as 100/s", path)
+	}
+	rates, err := tasks.ParseRates(text)
+	if err != nil {
+		return f.errorf(at, "%s: %s", path, bound(err))
+	}
+	*to = rates
+	return nil
+}
+
+// bound is what a FieldError says but for the field, whose path the caller knows better.
+func bound(err error) string {
+	var field *tasks.FieldError
+	if errors.As(err, &field) && field.Value != "" {
+		return field.Value + ": " + field.Bound
+	}
+	return err.Error()
+}
+
 // didYouMean suggests the known name that is at most two letters off.
-func didYouMean(name string, known map[string]string) string {
+func didYouMean[T any](name string, known map[string]T) string {
 	best, least := "", 3
 	for candidate := range known {
 		if d := editDistance(name, candidate); d < least || d == least && candidate < best {

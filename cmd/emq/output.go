@@ -18,6 +18,9 @@ import (
 // cellBytes bounds one cell of a table.
 const cellBytes = 400
 
+// A sentence is a cell that may be long.
+type sentence string
+
 // A list prints rows: as an aligned table with relative times for a person, as
 // tab-separated lines under a header, with RFC 3339 times, for a pipe, or as
 // JSON Lines. A column whose name ends in ":" holds sentences: a person gets
@@ -129,6 +132,8 @@ func (l *list) text(cell any) string {
 		s = strconv.Itoa(v)
 	case bool:
 		s = strconv.FormatBool(v)
+	case sentence:
+		s = oneLine(string(v), maxErrorBytes)
 	default:
 		s = oneLine(fmt.Sprint(v), cellBytes)
 	}

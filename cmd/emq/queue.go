@@ -3,21 +3,26 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imqueue/emq/dlq"
-	"github.com/imqueue/emq/tasks"
 )
+
+// completeTimeout bounds what a shell waits for completions.
+const completeTimeout = time.Second
 
 func newQueueCmd(e *env) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "queue",
 		Short: "Look at queues, pause and resume them",
-		Long: `Each app has twelve queues, named APP:FAMILY:PRIORITY: one for each family of calls
-(messages, groups, rooms, users) and priority (high, default, low).`,
+		Long: `Queues are named APP:ENDPOINT:PRIORITY. Each endpoint, such as messages.users or
+groups.add_members, has its own rate limit and its own queues, one a priority (high,
+default, low); a queue is there once a task was put into it.`,
 		Example: `  emq queue list
-  emq queue pause default:messages:low`,
+  emq queue pause default:messages.users:low`,
 	},
 		newQueueListCmd(e),
 		newQueueSwitchCmd(e, "pause", "Stop a queue: no task of it is taken until it is resumed", "paused", (*dlq.Store).Pause),
@@ -85,7 +90,7 @@ func newQueueSwitchCmd(e *env, verb, short, done string, do queueSwitch) *cobra.
 	cmd := &cobra.Command{
 		Use:               verb + " QUEUE...",
 		Short:             short,
-		Example:           "  emq queue " + verb + " default:messages:low",
+		Example:           "  emq queue " + verb + " default:messages.users:low",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: e.completeQueues,
 		RunE: func(cmd *cobra.Command, queues []string) error {
@@ -110,16 +115,22 @@ func newQueueSwitchCmd(e *env, verb, short, done string, do queueSwitch) *cobra.
 	return cmd
 }
 
-// completeQueues offers the queues of the configured apps, without asking Redis.
-func (e *env) completeQueues(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	cfg, err := e.config(cmd)
+// completeQueues offers the queues that are there; none when Redis can't be asked.
+func (e *env) completeQueues(cmd *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
+	defer cancel()
+	b, err := e.open(cmd)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	names := tasks.QueueNames(cfg.appOrDefault())
-	for _, app := range cfg.Apps {
-		if app.Alias != cfg.appOrDefault() {
-			names = append(names, tasks.QueueNames(app.Alias)...)
+	queues, err := b.store.Queues(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, q := range queues {
+		if !slices.Contains(given, q.Name) {
+			names = append(names, q.Name)
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp

@@ -29,6 +29,41 @@ func rulesTable(lang, summary, heads string) string {
 	return b.String()
 }
 
+// kindsTable is the table of kinds in Markdown.
+func kindsTable(heads, yes, no, varies string, summary bool) string {
+	var b strings.Builder
+	b.WriteString(heads + "\n" + strings.Repeat("|---", strings.Count(heads, "|")-1) + "|\n")
+	for _, info := range tasks.Kinds() {
+		endpoint, repeatable := varies, no
+		if info.Endpoint != "" {
+			endpoint = "`" + string(info.Endpoint) + "`"
+		}
+		if info.Repeatable {
+			repeatable = yes
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |", info.Kind, endpoint, repeatable)
+		if summary {
+			fmt.Fprintf(&b, " %s |", info.Summary)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// limitsTable is the table of default limits in Markdown.
+func limitsTable(heads string, summary bool) string {
+	var b strings.Builder
+	b.WriteString(heads + "\n" + strings.Repeat("|---", strings.Count(heads, "|")-1) + "|\n")
+	for _, info := range tasks.Endpoints() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |", info.Endpoint, rates(info.Limit.Calls), rates(info.Limit.Messages))
+		if summary {
+			fmt.Fprintf(&b, " %s |", info.Summary)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
 // between finds what stands between the markers of a section, and replaces it.
 func between(t *testing.T, doc, section, want string) (got, replaced string) {
 	t.Helper()
@@ -46,6 +81,10 @@ func TestREADMETablesFollowTheCode(t *testing.T) {
 	for _, c := range []struct{ file, section, want string }{
 		{"README.md", "settings", settingsTable()},
 		{"README.md", "rules", english},
+		{"README.md", "kinds", kindsTable("| kind | endpoint | may be repeated | what it does |", "yes", "no", "as the payload says", true)},
+		{"README.zh-CN.md", "kinds", kindsTable("| 种类 | endpoint | 可重复 |", "是", "否", "由 payload 决定", false)},
+		{"README.md", "limits", limitsTable("| endpoint | calls | messages | what it covers |", true)},
+		{"README.zh-CN.md", "limits", limitsTable("| endpoint | 调用 | 消息 |", false)},
 		{"README.zh-CN.md", "rules", chinese},
 	} {
 		path := filepath.Join("..", "..", c.file)
@@ -157,5 +196,59 @@ func TestREADMECommandsExist(t *testing.T) {
 		if found < 5 {
 			t.Errorf("%s: only %d commands found", name, found)
 		}
+	}
+}
+
+// TestREADMEYAMLIsSound reads the settings and the rules of the README, and runs
+// the tests of the rules.
+func TestREADMEYAMLIsSound(t *testing.T) {
+	t.Parallel()
+	settings, rules := 0, 0
+	for _, block := range codeBlocks(t, "yaml") {
+		if !strings.HasPrefix(block, "rules:\n") {
+			settings++
+			if _, apps, err := parseConfigFile("README", []byte(block)); err != nil || len(apps["shop"].limits) == 0 {
+				t.Errorf("%v, %v in\n%s", apps, err, block)
+			}
+			continue
+		}
+		rules++
+		file, err := parseRules("README", []byte(block))
+		if err != nil {
+			t.Errorf("%v in\n%s", err, block)
+			continue
+		}
+		if len(file.tests) == 0 || len(file.warnings) > 0 {
+			t.Errorf("%d tests, warnings %q", len(file.tests), file.warnings)
+		}
+		for _, test := range file.tests {
+			if failure := test.failure(file.table); failure != "" {
+				t.Errorf("%s: %s", test.Name, failure)
+			}
+		}
+	}
+	if settings == 0 || rules == 0 {
+		t.Errorf("%d blocks of settings, %d of rules", settings, rules)
+	}
+}
+
+// TestREADMEReceiverDropsCopies runs the receiver of the README, where a
+// JavaScript engine is installed.
+func TestREADMEReceiverDropsCopies(t *testing.T) {
+	t.Parallel()
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("no node here: the README's JavaScript is not run")
+	}
+	id := tasks.ExtTaskID
+	program := strings.Join(codeBlocks(t, "js"), "") + `
+const shown = [];
+const receive = once((message) => shown.push(message.n));
+[{n: 1, ext: {` + id + `: "a"}}, {n: 2, ext: {` + id + `: "b"}}, {n: 3, ext: {` + id + `: "a"}}, {n: 4}, {n: 5}, {n: 6, ext: {}}].forEach(receive);
+console.log(shown.join());
+`
+	out, err := exec.Command(node, "-e", program).CombinedOutput()
+	if err != nil || string(out) != "1,2,4,5,6\n" {
+		t.Errorf("%v: %s", err, out)
 	}
 }

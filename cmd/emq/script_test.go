@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ const (
 //	exits CODE PROGRAM ARGS...             the program ends with this exit code
 //	[!] eventually [-stdout RE] PROGRAM ARGS...  the program is run until it succeeds and prints RE (or does not)
 //	freeport NAME...                       sets the variables to ports that nobody uses
+//	messages N FILE                        writes a file of N messages for emq enqueue
+//	hup SUBCOMMAND                         sends SIGHUP to each emq SUBCOMMAND in the background
 //	deadletters N                          puts the dead letters d0 to d<N-1> into the store
 //
 // and the program http METHOD URL [BODY], which prints the answer of a request
@@ -58,6 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": scriptExits, "eventually": scriptEventually, "freeport": scriptFreePort, "deadletters": scriptDeadLetters,
+			"messages": scriptMessages, "hup": scriptHup,
 		},
 	})
 }
@@ -142,6 +146,35 @@ func request(args []string) error {
 		return errors.New(resp.Status)
 	}
 	return nil
+}
+
+func scriptMessages(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: messages N FILE")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `{"id":"m%d","kind":"message.send","payload":{"target":"users","to":["u1"],"type":"txt","body":{"msg":"hi"}}}`+"\n", i)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(b.String()), 0o600))
+}
+
+func scriptHup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hup SUBCOMMAND")
+	}
+	found := false
+	for _, cmd := range ts.BackgroundCmds() {
+		if cmd.ProcessState == nil && len(cmd.Args) > 1 && cmd.Args[1] == args[0] {
+			found = true
+			ts.Check(cmd.Process.Signal(syscall.SIGHUP))
+		}
+	}
+	if !found {
+		ts.Fatalf("no emq %s in the background", args[0])
+	}
 }
 
 func scriptDeadLetters(ts *testscript.TestScript, neg bool, args []string) {

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +33,8 @@ decides from each answer: done, again later, or a dead letter.
 SIGINT or SIGTERM drains: no further task is taken, calls in flight may end
 within --drain-timeout, and what takes longer goes back to its queue. No attempt
 is spent. A second signal ends the process at once; its tasks run again later.
+SIGHUP reads the file of rules again (--rules); one with faults is logged, and the
+rules in force stay.
 
 One app can be configured by the flags below or their variables, several by
 emq.yaml. Credentials come from variables or files.`,
@@ -45,12 +51,21 @@ emq.yaml. Credentials come from variables or files.`,
 		},
 	}
 	settingFlags(cmd.Flags(), "app", "app_key", "easemob_url", "client_id", "client_secret", "concurrency",
-		"call_timeout", "drain_timeout", "id_retention", "health", "log_format", "log_level")
+		"call_timeout", "drain_timeout", "id_retention", "health", "rules", "log_format", "log_level")
+	_ = cmd.MarkFlagFilename("rules", "yaml", "yml") // fails for an unknown flag only
 	return cmd
 }
 
 func (e *env) runWorker(ctx context.Context, cfg *config) error {
 	log, err := e.logger(cfg)
+	if err != nil {
+		return err
+	}
+	// Before anything else, so that no SIGHUP ends a worker which is starting.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	rules, err := e.rules(cfg)
 	if err != nil {
 		return err
 	}
@@ -60,12 +75,17 @@ func (e *env) runWorker(ctx context.Context, cfg *config) error {
 	}
 	w, err := worker.New(worker.Config{
 		RedisURL: cfg.RedisURL, Apps: apps, Concurrency: cfg.Concurrency, CallTimeout: cfg.CallTimeout,
-		DrainTimeout: cfg.DrainTimeout, IDRetention: cfg.IDRetention, Logger: log,
+		DrainTimeout: cfg.DrainTimeout, IDRetention: cfg.IDRetention, Rules: rules, Logger: log,
 	})
 	if err != nil {
 		return &usageError{err}
 	}
 	log.Debug("settings", "settings", cfg)
+	reading, stopReading := context.WithCancel(ctx)
+	var follow sync.WaitGroup
+	follow.Go(func() { followRules(reading, signals, cfg.Rules, w.SetRules, log) })
+	defer follow.Wait()
+	defer stopReading()
 	if cfg.Health == "" {
 		return w.Run(ctx)
 	}

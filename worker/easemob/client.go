@@ -13,6 +13,9 @@ import (
 // AnswerBodyMax is how much of an answer's body is read, in bytes.
 const AnswerBodyMax = 1 << 20
 
+// RenewalsMax is how often [Client.Do] makes a call again with another token.
+const RenewalsMax = 3
+
 // Client makes the calls of one app. It is safe for concurrent use.
 type Client struct {
 	base          string // URL/org/app
@@ -39,9 +42,13 @@ type Request struct {
 	// already; "." and ".." are refused, as they could leave the app.
 	Path string
 
-	// Body is sent as JSON, with any method; empty means none. It must not be
+	// Body is sent as it is, with any method; empty means none. It must not be
 	// changed before Do has returned.
 	Body []byte
+
+	// Form announces the body as a form (application/x-www-form-urlencoded), which
+	// is what the user-attribute service takes (docs). Else it is JSON.
+	Form bool
 }
 
 // Answer is what the server said, whatever that was.
@@ -60,9 +67,12 @@ type Answer struct {
 	// answer, without the wait for a token.
 	Latency time.Duration
 
-	// FreshToken reports that a first answer rejected the token, and that this is
-	// the answer to a repeat with another. If it rejects the token again, then no
-	// further token will help: the app's credentials or rights need a person.
+	// FreshToken reports that an earlier answer of the same Do rejected the token,
+	// and that this is the answer to another one, fetched since. If it rejects the
+	// token again, then RenewalsMax fetched tokens in a row were refused, and no other
+	// call has found out about the last of them yet: no further token will help, the
+	// app's credentials or rights need a person. A rejection without FreshToken is no
+	// such evidence: try again later.
 	FreshToken bool
 
 	// RetryAfter is the server's wish of that name, zero if it has none. (The docs
@@ -101,30 +111,33 @@ func New(cfg Config) (*Client, error) {
 // Do makes the call, with a token, and returns the server's answer. Without an
 // answer it fails with an [*Error].
 //
-// An answer that rejects the token ([Config.TokenRejected]) was not carried out:
-// the call is made once more with a fresh token, and the second answer is the
-// one returned, with FreshToken set.
+// A call whose answer rejects the token ([Config.TokenRejected]) was not carried
+// out. It is made again with another token, up to RenewalsMax times: a token may
+// be revoked once more while the repeat is on its way.
 //
-// Do takes at most four times Config.Timeout: twice a wait for a token, twice a
-// call. A call has its time to itself, so that a slow token can't leave it with
-// too little and its outcome unknown.
+// Do takes at most 2 × (RenewalsMax + 1) times Config.Timeout: each try may wait
+// for a token and then for the answer. A call has its time to itself, so that a
+// slow token can't leave it with too little and its outcome unknown.
 func (c *Client) Do(ctx context.Context, req Request) (Answer, error) {
 	if err := req.validate(); err != nil {
 		return Answer{}, &Error{Op: OpCall, Transport: TransportOther, Err: err}
 	}
-	answer, rejected, failure := c.try(ctx, req)
-	if rejected != nil {
+	for renewals := 0; ; renewals++ {
+		answer, rejected, failure := c.try(ctx, req)
+		switch {
+		case failure != nil:
+			return Answer{}, failure
+		case rejected == nil:
+			answer.FreshToken = renewals > 0
+			return answer, nil
+		case renewals == RenewalsMax:
+			// The last token stays in place: the next call finds out whether it
+			// holds, and the one that drops it replaces it.
+			answer.FreshToken = c.tokens.is(rejected)
+			return answer, nil
+		}
 		c.tokens.reject(rejected)
-		// A second rejection leaves its token in place: the next call finds out
-		// whether it holds, and the one that drops it replaces it. So a fault that
-		// no token cures costs one fetch a call, not two.
-		answer, _, failure = c.try(ctx, req)
-		answer.FreshToken = true
 	}
-	if failure != nil {
-		return Answer{}, failure
-	}
-	return answer, nil
 }
 
 // try makes the call once, with the token of the moment, and returns that token
@@ -134,8 +147,12 @@ func (c *Client) try(ctx context.Context, req Request) (_ Answer, rejected *toke
 	if failure != nil {
 		return Answer{}, nil, failure
 	}
+	header := tok.header
+	if req.Form {
+		header = tok.form
+	}
 	answer, failure := c.exchange(ctx, c.calls, exchange{
-		op: OpCall, method: req.Method, target: c.base + req.Path, header: tok.header, body: req.Body, token: tok.value,
+		op: OpCall, method: req.Method, target: c.base + req.Path, header: header, body: req.Body, token: tok.value,
 	})
 	if failure != nil {
 		return Answer{}, nil, failure

@@ -44,6 +44,7 @@ func TestDoSendsTheCall(t *testing.T) {
 		{Method: "GET", Path: "/x?limit=10&cursor=abc", Body: []byte(`{"odd":true}`)},
 		{Method: "POST", Path: "/users/u1/deactivate"},
 		{Method: "POST", Path: "/messages/users", Body: bytes.Repeat([]byte("x"), 5*writeBuffer)},
+		{Method: "PUT", Path: "/metadata/user/u1", Body: []byte("nickname=Ann+B&ext=%7B%7D"), Form: true},
 	} {
 		answer := mustDo(t, c, req)
 		if answer.Status != 200 || string(answer.Body) != `{"data":{}}` || answer.Truncated || answer.FreshToken ||
@@ -55,9 +56,13 @@ func TestDoSendsTheCall(t *testing.T) {
 			r.length != int64(len(req.Body)) || r.chunked != nil {
 			t.Errorf("%s %s: sent as %s %s, %d bytes, %v", req.Method, req.Path, r.method, r.uri, r.length, r.chunked)
 		}
+		contentType := "application/json"
+		if req.Form {
+			contentType = "application/x-www-form-urlencoded"
+		}
 		for name, want := range map[string]string{
 			"Authorization": "Bearer token-of-fetch-number-1",
-			"Content-Type":  "application/json",
+			"Content-Type":  contentType,
 			"Accept":        "application/json",
 			"User-Agent":    "emq",
 		} {
@@ -228,7 +233,7 @@ func TestDoRevokedTokenCostsOneFetch(t *testing.T) {
 	}
 }
 
-func TestDoRepeatsOnlyOnce(t *testing.T) {
+func TestDoRepeatsWithinABound(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.onCall = func(w http.ResponseWriter, _ *http.Request) {
@@ -241,9 +246,65 @@ func TestDoRepeatsOnlyOnce(t *testing.T) {
 		if answer.Status != 401 || !answer.FreshToken || string(answer.Body) != `{"error":"unauthorized"}` {
 			t.Errorf("got %+v", answer)
 		}
-		if calls, fetches := s.calls.Load(), s.fetches.Load(); calls != 2*n || fetches != 1+n {
-			t.Errorf("%d calls and %d fetches, want %d and %d", calls, fetches, 2*n, 1+n)
+		if calls, fetches := s.calls.Load(), s.fetches.Load(); calls != n*(1+RenewalsMax) || fetches != 1+n*RenewalsMax {
+			t.Errorf("%d calls and %d fetches, want %d and %d", calls, fetches, n*(1+RenewalsMax), 1+n*RenewalsMax)
 		}
+	}
+}
+
+// A last rejection that others have learned of already says nothing about the
+// app's credentials.
+func TestDoRejectionOfAReplacedTokenIsNoEvidence(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	c := newClient(t, s.URL)
+	s.onCall = func(w http.ResponseWriter, _ *http.Request) {
+		if s.calls.Load() == 1+RenewalsMax {
+			c.tokens.mu.Lock()
+			current := c.tokens.current
+			c.tokens.mu.Unlock()
+			c.tokens.reject(current)
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+	}
+	if answer := mustDo(t, c, post); answer.Status != 401 || answer.FreshToken {
+		t.Errorf("got %+v", answer)
+	}
+}
+
+// The repeat is the same call: method, path, body and its type.
+func TestDoRepeatsTheCallAsItWas(t *testing.T) {
+	t.Parallel()
+	for _, req := range []Request{
+		post,
+		{Method: "PUT", Path: "/metadata/user/u1", Body: []byte("nickname=Ann"), Form: true},
+		{Method: "GET", Path: "/users/u1/disconnect"},
+	} {
+		s := newServer(t)
+		var sent []string
+		c := newClient(t, s.URL)
+		s.onCall = func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			s.mu.Lock()
+			sent = append(sent, r.Method+" "+r.RequestURI+" "+r.Header.Get("Content-Type")+" "+string(body))
+			s.mu.Unlock()
+			if s.calls.Load() == 1 {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}
+		if answer := mustDo(t, c, req); answer.Status != 200 || !answer.FreshToken {
+			t.Errorf("%s: %+v", req.Path, answer)
+		}
+		contentType := "application/json"
+		if req.Form {
+			contentType = "application/x-www-form-urlencoded"
+		}
+		want := req.Method + " /org/app" + req.Path + " " + contentType + " " + string(req.Body)
+		s.mu.Lock()
+		if len(sent) != 2 || sent[0] != want || sent[1] != want {
+			t.Errorf("sent %q, want twice %q", sent, want)
+		}
+		s.mu.Unlock()
 	}
 }
 

@@ -35,8 +35,8 @@
 // redirects are answers, never followed, so that the token goes nowhere but to
 // the configured host.
 //
-// The one repeat is Do's own: after an answer that rejects the token, with a
-// fresh one. Such an answer says that the call was not carried out.
+// The repeats are Do's own: after an answer that rejects the token, with another
+// one. Such an answer says that the call was not carried out.
 //
 // # Tokens
 //
@@ -45,6 +45,15 @@
 // it. The token is renewed in the background while the old one still serves:
 // from 90 % of its life on, or from five minutes before its end when that is
 // later. Renewal is started by calls, so an idle client fetches nothing.
+//
+// A token that is revoked costs one fetch, however many calls it is refused to: the
+// first of them drops it, and one that learns of it late finds another in its
+// place and takes that, without a fetch. When that is refused too there are two
+// explanations. It may have been revoked as well, while the repeat was on its way;
+// then a further one will do. Or no token will ever do, as after a change of the
+// app's rights. One refusal looks like the other, so a call tries [RenewalsMax]
+// tokens before it says so ([Answer.FreshToken]), and not even then if the last of
+// them has been replaced already.
 //
 // The vendor blocks accounts that fetch tokens too often, without saying how
 // often that is. So between two fetches lies a pause of [TokenFloor], doubled up

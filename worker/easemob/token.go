@@ -33,8 +33,8 @@ var errNoTokenYet = errors.New("no token in time")
 
 // token is one fetched token. All of it but accepted is fixed.
 type token struct {
-	value  string
-	header http.Header // the headers of every call made with it
+	value        string
+	header, form http.Header // the headers of every call made with it, by its body
 
 	// renew and end are when a renewal is due and when the token is no longer
 	// used; zero for one that never expires.
@@ -45,8 +45,10 @@ type token struct {
 }
 
 func newToken(value string, fetched time.Time, life time.Duration) *token {
-	t := &token{value: value, header: header()}
-	t.header.Set("Authorization", "Bearer "+value)
+	t := &token{value: value, header: header(jsonType), form: header(formType)}
+	for _, h := range []http.Header{t.header, t.form} {
+		h.Set("Authorization", "Bearer "+value)
+	}
 	if life > 0 {
 		t.end = fetched.Add(life)
 		t.renew = t.end.Add(-min(life/10, renewalLeadMax))
@@ -54,10 +56,16 @@ func newToken(value string, fetched time.Time, life time.Duration) *token {
 	return t
 }
 
+// The types of request bodies.
+const (
+	jsonType = "application/json"
+	formType = "application/x-www-form-urlencoded"
+)
+
 // header returns the headers of every request, with or without a token.
-func header() http.Header {
+func header(contentType string) http.Header {
 	return http.Header{
-		"Content-Type": {"application/json"},
+		"Content-Type": {contentType},
 		"Accept":       {"application/json"},
 		"User-Agent":   {"emq"},
 	}
@@ -190,6 +198,13 @@ func (s *tokens) reject(t *token) {
 	}
 }
 
+// is reports whether t is still the token that calls are made with.
+func (s *tokens) is(t *token) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current == t
+}
+
 // accept notes that a call was let in with t.
 func (s *tokens) accept(t *token) {
 	if t.accepted.Load() || !t.accepted.CompareAndSwap(false, true) {
@@ -220,7 +235,7 @@ func (c *Client) tokenFetch(id, secret string) func(context.Context) (*token, *E
 		"client_id":     id,
 		"client_secret": secret,
 	})
-	ask := exchange{op: OpToken, method: http.MethodPost, target: c.base + "/token", header: header(), body: body}
+	ask := exchange{op: OpToken, method: http.MethodPost, target: c.base + "/token", header: header(jsonType), body: body}
 	return func(ctx context.Context) (*token, *Error) {
 		began := time.Now()
 		answer, failure := c.exchange(ctx, c.fetches, ask)

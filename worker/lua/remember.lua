@@ -4,7 +4,7 @@
 -- ARGV[1] the attempt, one line of JSON
 -- ARGV[2] 1 when the attempt counts, else 0
 -- ARGV[3] how many bytes of history are kept
--- Returns 1, or 0 when the task is gone: a late write must not bring an empty
+-- Returns how many attempts the history holds, or 0 when the task is gone: a late write must not bring an empty
 -- hash into being, which would block the task's ID for good.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
@@ -12,7 +12,7 @@ end
 local history = redis.call('HGET', KEYS[1], 'emq_history') or ''
 local line = ARGV[1] .. '\n'
 if string.sub(history, -#line) == line then
-  return 1
+  return select(2, string.gsub(history, '\n', ''))
 end
 history = history .. line
 local most = tonumber(ARGV[3])
@@ -28,4 +28,4 @@ redis.call('HSET', KEYS[1], 'emq_history', history)
 if ARGV[2] == '1' then
   redis.call('HINCRBY', KEYS[1], 'emq_counted', 1)
 end
-return 1
+return select(2, string.gsub(history, '\n', ''))

@@ -36,13 +36,14 @@ type chat struct {
 	maxUsers                                     int
 	announcement                                 string
 
-	members  names // without the owner
-	admins   names
-	blocked  names // out of the group, and kept out
-	allowed  names
-	muted    map[string]int64 // until, ms; -1 for ever
-	muteAll  bool
-	disabled bool
+	members    names // without the owner
+	admins     names
+	blocked    names // out of the group, and kept out
+	allowed    names
+	muted      map[string]int64         // until, ms; -1 for ever
+	attributes map[string]roomAttribute // rooms
+	muteAll    bool
+	disabled   bool
 }
 
 // idField is the word that answers use for the id.
@@ -150,7 +151,7 @@ type chatFields struct {
 
 // apply checks the fields that are present and puts them into ch; nothing is
 // changed when one is refused.
-func (in *chatFields) apply(ch *chat) *refusal {
+func (in *chatFields) apply(c *call, ch *chat) *refusal {
 	name := in.GroupName
 	customMax := groupCustomMax
 	if ch.room {
@@ -173,8 +174,11 @@ func (in *chatFields) apply(ch *chat) *refusal {
 		return invalid("custom length is too big") // text by analogy
 	case in.MaxUsers != nil && *in.MaxUsers < 1:
 		return invalid("maxusers must be greater than 0") // text not documented
-	case ch.room && in.MaxUsers != nil && *in.MaxUsers > roomUsersMax:
-		return exceeds("maxUsers cannot exceed " + strconv.Itoa(roomUsersMax))
+	}
+	if in.MaxUsers != nil {
+		if no := c.tooLarge(ch.room, *in.MaxUsers); no != nil {
+			return no
+		}
 	}
 	set(&ch.name, name)
 	set(&ch.description, in.Description)
@@ -196,6 +200,9 @@ func set[T any](to *T, from *T) {
 
 func createGroup(c *call) (*result, *refusal) {
 	ch := &chat{maxUsers: groupUsersDefault, askInvite: true}
+	if most := c.sim.quotas.Load().GroupMembers; most > 0 {
+		ch.maxUsers = min(ch.maxUsers, most)
+	}
 	var in chatFields
 	if no := c.decode(&in, nil); no != nil {
 		return nil, no
@@ -228,7 +235,7 @@ func (c *call) create(ch *chat, in *chatFields) (*result, *refusal) {
 	if in.Owner == "" {
 		return nil, invalid("owner must be provided")
 	}
-	if no := in.apply(ch); no != nil {
+	if no := in.apply(c, ch); no != nil {
 		return nil, no
 	}
 	a := c.app
@@ -236,10 +243,16 @@ func (c *call) create(ch *chat, in *chatFields) (*result, *refusal) {
 	defer a.mu.Unlock()
 	ch.owner = strings.ToLower(in.Owner)
 	ch.members = make(names)
+	if no := c.tooManyChats(ch.room); no != nil {
+		return nil, no
+	}
 	all := append([]string{ch.owner}, distinct(in.Members, true)...)
 	for _, m := range all {
 		if a.users[m] == nil {
 			return nil, noSuchUser(m)
+		}
+		if no := c.inTooMany(ch.room, m); no != nil {
+			return nil, no
 		}
 		if m != ch.owner {
 			ch.members[m] = struct{}{}
@@ -272,26 +285,31 @@ func modifyChat(c *call, ch *chat) (*result, *refusal) {
 	var unknown []string
 	data := make(map[string]bool, len(given))
 	for field := range given {
+		failing := c.fails(field)
+		if failing {
+			delete(given, field)
+		}
 		if !slices.Contains(known, field) {
 			unknown = append(unknown, field)
 		}
 		if field == "name" { // docs: rooms answer with the word of groups
 			field = "groupname"
 		}
-		data[field] = true
+		data[field] = !failing
 	}
 	if len(unknown) > 0 {
 		slices.Sort(unknown)
 		return nil, invalid("some of [" + strings.Join(unknown, ", ") + "] are not valid fields")
 	}
-	if len(given) == 0 {
+	if len(data) == 0 {
 		return nil, refuse(http.StatusBadRequest, "illegal_argument", "this is an invalid request.")
 	}
+	left, _ := json.Marshal(given) // was JSON before
 	var in chatFields
-	if no := c.decode(&in, nil); no != nil {
-		return nil, no
+	if json.Unmarshal(left, &in) != nil {
+		return nil, refuse(http.StatusBadRequest, "illegal_argument", "this is an invalid request.")
 	}
-	if no := in.apply(ch); no != nil {
+	if no := in.apply(c, ch); no != nil {
 		return nil, no
 	}
 	return changed(data, ch.id), nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -63,6 +64,7 @@ func (s *Simulator) controlHandler() http.Handler {
 	})
 
 	mux.HandleFunc("GET /_control/executed", s.controlExecuted)
+	mux.HandleFunc("GET /_control/calls", s.controlCalls)
 	mux.HandleFunc("GET /_control/counts", func(w http.ResponseWriter, _ *http.Request) {
 		controlJSON(w, http.StatusOK, s.Counts())
 	})
@@ -70,22 +72,19 @@ func (s *Simulator) controlHandler() http.Handler {
 		s.RevokeTokens()
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.HandleFunc("POST /_control/limits", func(w http.ResponseWriter, r *http.Request) {
-		body, ok := controlBody(w, r)
-		if !ok {
-			return
-		}
-		var ls Limits
-		err := decodeOne(body, &ls)
-		if err == nil {
-			err = s.SetLimits(ls)
-		}
-		if err != nil {
-			controlError(w, http.StatusBadRequest, err)
-			return
-		}
+	mux.HandleFunc("POST /_control/expire-tokens", func(w http.ResponseWriter, _ *http.Request) {
+		s.ExpireTokens()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("POST /_control/limits", controlSet(s.SetLimits))
+	mux.HandleFunc("POST /_control/others", controlSet(s.SetOthers))
+	mux.HandleFunc("POST /_control/quotas", controlSet(s.SetQuotas))
+	mux.HandleFunc("POST /_control/secret", controlSet(func(in struct {
+		App          string `json:"app"`
+		ClientSecret string `json:"client_secret"`
+	}) error {
+		return s.SetSecret(in.App, in.ClientSecret)
+	}))
 	mux.HandleFunc("POST /_control/reset", func(w http.ResponseWriter, _ *http.Request) {
 		s.Reset()
 		w.WriteHeader(http.StatusNoContent)
@@ -98,27 +97,68 @@ func (s *Simulator) controlHandler() http.Handler {
 
 var errNoFault = errors.New("no fault has this id")
 
-// controlExecuted writes the record as JSON Lines.
-func (s *Simulator) controlExecuted(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	since := int64(0)
-	if v := q.Get("since"); v != "" {
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < 0 {
-			controlError(w, http.StatusBadRequest, errors.New("since "+strconv.Quote(v)+": must be a number of at least 0"))
+// controlSet makes an endpoint that replaces a setting by the body's.
+func controlSet[T any](set func(T) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, ok := controlBody(w, r)
+		if !ok {
 			return
 		}
-		since = n
+		var v T
+		err := decodeOne(body, &v)
+		if err == nil {
+			err = set(v)
+		}
+		if err != nil {
+			controlError(w, http.StatusBadRequest, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
 	}
-	id := q.Get("emq_id")
+}
+
+// controlExecuted writes the record of what was executed.
+func (s *Simulator) controlExecuted(w http.ResponseWriter, r *http.Request) {
+	since, ok := controlSince(w, r)
+	if !ok {
+		return
+	}
+	list := s.ExecutedSince(since)
+	if q := r.URL.Query(); q.Has("emq_id") {
+		list = slices.DeleteFunc(list, func(e Execution) bool { return e.EmqID != q.Get("emq_id") })
+	}
+	controlLines(w, list)
+}
+
+// controlCalls writes the record of calls.
+func (s *Simulator) controlCalls(w http.ResponseWriter, r *http.Request) {
+	if since, ok := controlSince(w, r); ok {
+		controlLines(w, s.Received(int(since)))
+	}
+}
+
+// controlSince reads how much of a record to leave out, or answers what is wrong
+// with it.
+func controlSince(w http.ResponseWriter, r *http.Request) (since int64, ok bool) {
+	v := r.URL.Query().Get("since")
+	if v == "" {
+		return 0, true
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 {
+		controlError(w, http.StatusBadRequest, errors.New("since "+strconv.Quote(v)+": must be a number of at least 0"))
+		return 0, false
+	}
+	return n, true
+}
+
+// controlLines writes a list as JSON Lines.
+func controlLines[T any](w http.ResponseWriter, list []T) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	for _, e := range s.ExecutedSince(since) {
-		if q.Has("emq_id") && e.EmqID != id {
-			continue
-		}
-		if enc.Encode(e) != nil {
+	for _, v := range list {
+		if enc.Encode(v) != nil {
 			return // the caller left
 		}
 	}

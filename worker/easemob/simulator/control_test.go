@@ -112,7 +112,7 @@ func TestControlRecord(t *testing.T) {
 			t.Errorf("since=%s: got %v", bad, got)
 		}
 	}
-	want := `{"calls":{"POST /messages/users":{"200":3},"POST /token":{"200":1}},"distinct_emq_ids":2,"duplicates":1,"executed":3,"tokens_issued":1}`
+	want := `{"calls":{"POST /messages/users":{"200":3},"POST /token":{"200":1}},"distinct_emq_ids":2,"duplicates":1,"executed":3,"over_limit":{},"tokens_issued":1}`
 	if got := w.control("GET", "/counts", ""); canonical(t, got.body) != want {
 		t.Errorf("counts %v, want %s", got, want)
 	}
@@ -124,14 +124,15 @@ func TestControlRest(t *testing.T) {
 	if got := w.control("GET", "/health", ""); got.status != 200 || canonical(t, got.body) != `{"status":"ok"}` {
 		t.Errorf("health: got %v", got)
 	}
-	if got := w.control("POST", "/limits", `{"chatgroups":{"calls_per_second":1}}`); got.status != 204 {
+	if got := w.control("POST", "/limits", `{"GET /chatgroups":{"calls":"1/s"}}`); got.status != 204 {
 		t.Errorf("limits: got %v", got)
 	}
 	if a, b := w.api("GET", "/chatgroups", "").status, w.api("GET", "/chatgroups", "").status; a != 200 || b != 429 {
 		t.Errorf("under the limit %d, over it %d", a, b)
 	}
 	for body, want := range map[string]string{
-		`{"x":{}}`: `Limits[\"x\"]`, `{"users":{"calls":1}}`: "unknown field", `{"users":{"calls_per_second":-1}}`: "at least 0", ``: "empty",
+		`{"x":{}}`: `limit of \"x\": must be of an endpoint`, `{"accounts":{"call":"1/s"}}`: "unknown field", `{"accounts":{"calls":"-1/s"}}`: "at least 1",
+		`{"accounts":{"messages":"1/25h"}}`: "1s to 24h", `{"accounts":{"calls":"1"}}`: `rate \"1\"`, `{"accounts":{"calls":"x/s"}}`: `rate \"x/s\"`, ``: "empty",
 	} {
 		if got := w.control("POST", "/limits", body); got.status != 400 || !strings.Contains(string(got.body), want) {
 			t.Errorf("limits %s: got %v, want %s", body, got, want)
@@ -143,9 +144,37 @@ func TestControlRest(t *testing.T) {
 	if got := w.control("POST", "/revoke-tokens", ""); got.status != 204 || w.api("GET", "/users", "").status != 401 {
 		t.Errorf("revoke: got %v", got)
 	}
+	w.token = w.newToken()
+	if got := w.control("POST", "/expire-tokens", ""); got.status != 204 || !strings.Contains(string(w.api("GET", "/users", "").body), "expired access token") {
+		t.Errorf("expire: got %v", got)
+	}
+	if got := w.control("POST", "/secret", `{"client_secret":"other"}`); got.status != 204 || w.api("POST", "/token", credentials).status != 400 {
+		t.Errorf("secret: got %v", got)
+	}
+	for path, bodies := range map[string]map[string]string{
+		"/secret": {`{}`: "must not be empty", `{"app":"x#y","client_secret":"s"}`: "no such app key"},
+		"/others": {`{"x":1}`: "must be of an endpoint", `{"accounts":-1}`: "at least 0", `[]`: "cannot unmarshal"},
+		"/quotas": {`{"users":-1}`: "Quotas.Users -1: must be at least 0", `{"user":1}`: "unknown field"},
+	} {
+		for body, want := range bodies {
+			if got := w.control("POST", path, body); got.status != 400 || !strings.Contains(string(got.body), want) {
+				t.Errorf("%s %s: got %v, want %s", path, body, got, want)
+			}
+		}
+	}
+	if got := w.control("POST", "/quotas", `{"users":1}`); got.status != 204 {
+		t.Errorf("quotas: got %v", got)
+	}
+	if got := w.control("POST", "/others", `{"accounts":1}`); got.status != 204 {
+		t.Errorf("others: got %v", got)
+	}
 	if got := w.control("POST", "/reset", ""); got.status != 204 || len(w.Counts().Calls) != 0 {
 		t.Errorf("reset: got %v", got)
 	}
+	if got := w.api("POST", "/token", credentials); got.status != 200 {
+		t.Errorf("the secret after a reset: got %v", got)
+	}
+	w.Reset()
 	for _, call := range []string{"GET /", "GET /nothing", "PUT /faults", "GET /reset"} {
 		method, path, _ := strings.Cut(call, " ")
 		if got := w.control(method, path, ""); got.status != 404 && got.status != 405 {
@@ -160,7 +189,7 @@ func TestControlRest(t *testing.T) {
 // Everything at once, for the race detector; and what it leaves must add up.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, simulator.Config{Now: time.Now, Limits: simulator.Limits{simulator.ClassRooms: {CallsPerSecond: 5}}})
+	w := newWorld(t, simulator.Config{Now: time.Now, Limits: simulator.Limits{"GET /chatrooms": {Calls: simulator.Rates{{Count: 5, Per: time.Second}}}}})
 	if err := w.CreateUsers("", "u1"); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +221,7 @@ func TestConcurrency(t *testing.T) {
 			w.EmqIDs()
 			w.User("", "u1")
 			w.Group("", "1")
-			_ = w.SetLimits(simulator.Limits{simulator.ClassRooms: {CallsPerSecond: 5}})
+			_ = w.SetLimits(simulator.Limits{"GET /chatrooms": {Calls: simulator.Rates{{Count: 5, Per: time.Second}}}})
 			w.RemoveFault(id)
 		}
 	})

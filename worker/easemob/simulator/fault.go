@@ -27,7 +27,7 @@ const LatencyMax = time.Hour
 
 // Fault is a rule: which requests it meets, and what happens to them instead of
 // the normal answer. It needs at least one of Status, Latency, Cut, Header,
-// NotJSON and WrongToken.
+// NotJSON, WrongToken and Fail.
 type Fault struct {
 	// ID names the fault; default "f1", "f2", … in order of addition.
 	ID string
@@ -76,6 +76,11 @@ type Fault struct {
 	// WrongToken refuses the token with 401; on the token endpoint, hands out a
 	// token that will be refused.
 	WrongToken bool
+	// Fail are targets for which the call fails while it is executed for the
+	// others: the failures stand inside the 200, without a reason, as each
+	// operation reports them. They are users, or of a send its targets, or of an
+	// update its fields, or keys of attributes.
+	Fail []string
 }
 
 // FaultState is a fault and what it has met.
@@ -118,8 +123,9 @@ func (f *Fault) validate() error {
 		{f.Execute && f.Status == 0 && !f.NotJSON, "execute: needs a status"},
 		{f.Cut != "" && (f.Status != 0 || f.NotJSON || f.Execute || f.WrongToken || len(f.Header) > 0), "cut: goes with latency alone"},
 		{f.WrongToken && (f.Status != 0 || f.NotJSON || f.Execute), "wrong_token: goes with latency and header alone"},
-		{f.Status == 0 && f.Latency == 0 && f.Cut == "" && len(f.Header) == 0 && !f.NotJSON && !f.WrongToken,
-			"nothing to do: give status, latency, cut, header, not_json or wrong_token"},
+		{len(f.Fail) > 0 && (f.Status != 0 || f.NotJSON || f.WrongToken || f.Cut == CutBefore), "fail: goes with latency, header and cut after alone"},
+		{f.Status == 0 && f.Latency == 0 && f.Cut == "" && len(f.Header) == 0 && !f.NotJSON && !f.WrongToken && len(f.Fail) == 0,
+			"nothing to do: give status, latency, cut, header, not_json, wrong_token or fail"},
 	} {
 		if no.both {
 			return errors.New(no.text)
@@ -307,12 +313,13 @@ func (s *Simulator) underFault(c *call, f *activeFault) answer {
 	case f.Cut == CutBefore:
 		return answer{}
 	case f.WrongToken:
-		if c.route != nil && c.route.class == ClassToken {
+		if c.route != nil && c.route.family == familyToken {
 			c.badToken = true
 			return s.execute(c)
 		}
 		return c.refused(errNoToken)
 	case f.Status == 0 && !f.NotJSON:
+		c.failing = f.Fail
 		return s.execute(c)
 	}
 	if f.Execute {

@@ -225,6 +225,7 @@ func TestFaultInvalid(t *testing.T) {
 		"bad body":        {simulator.Fault{Status: 500, Body: func() {}}, "body: json: unsupported type"},
 		"execute alone":   {simulator.Fault{Execute: true}, "execute: needs a status"},
 		"cut and status":  {simulator.Fault{Cut: "after", Status: 500}, "cut: goes with latency alone"},
+		"fail and status": {simulator.Fault{Fail: []string{"u"}, Status: 500}, "fail: goes with latency, header and cut after alone"},
 		"token, status":   {simulator.Fault{WrongToken: true, Status: 500}, "wrong_token: goes with latency and header alone"},
 	} {
 		if _, err := w.AddFault(tc.fault); err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -254,7 +255,7 @@ func TestFaultJSON(t *testing.T) {
 	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, full) {
 		t.Errorf("read back %+v, %v", back, err)
 	}
-	rest := simulator.Fault{BodyText: "t", Cut: "after", NotJSON: true, WrongToken: true}
+	rest := simulator.Fault{BodyText: "t", Cut: "after", NotJSON: true, WrongToken: true, Fail: []string{"u1"}}
 	text, _ = json.Marshal(rest)
 	if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, rest) {
 		t.Errorf("read back %+v, %v", back, err)

@@ -31,6 +31,7 @@ type faultFields struct {
 	Execute      bool              `json:"execute,omitempty"`
 	NotJSON      bool              `json:"not_json,omitempty"`
 	WrongToken   bool              `json:"wrong_token,omitempty"`
+	Fail         []string          `json:"fail,omitempty"`
 }
 
 // MarshalJSON writes the fields that are set, in snake case, and the latency as
@@ -39,7 +40,7 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 	out := faultFields{
 		ID: f.ID, App: f.App, Method: f.Method, Path: f.Path, BodyContains: f.BodyContains, Skip: f.Skip, Times: f.Times,
 		Probability: f.Probability, Status: f.Status, Body: f.Body, BodyText: f.BodyText, Header: f.Header, Cut: f.Cut,
-		Execute: f.Execute, NotJSON: f.NotJSON, WrongToken: f.WrongToken,
+		Execute: f.Execute, NotJSON: f.NotJSON, WrongToken: f.WrongToken, Fail: f.Fail,
 	}
 	if f.Latency != 0 {
 		out.Latency = f.Latency.String()
@@ -60,7 +61,7 @@ func (f *Fault) UnmarshalJSON(data []byte) error {
 	*f = Fault{
 		ID: in.ID, App: in.App, Method: in.Method, Path: in.Path, BodyContains: in.BodyContains, Skip: in.Skip, Times: in.Times,
 		Probability: in.Probability, Status: in.Status, Body: in.Body, BodyText: in.BodyText, Header: in.Header, Cut: in.Cut,
-		Execute: in.Execute, NotJSON: in.NotJSON, WrongToken: in.WrongToken,
+		Execute: in.Execute, NotJSON: in.NotJSON, WrongToken: in.WrongToken, Fail: in.Fail,
 	}
 	if in.Latency == "" {
 		return nil

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -61,26 +62,26 @@ type outcome map[string]any
 
 // each applies a batch to the names that it is possible for. All fail: refuse
 // the call. Some fail: their failures stand inside the 200 (docs).
-func (ch *chat) each(users []string, possible func(string) bool, apply func(string), entry func(user string, ok bool) outcome) (*result, *refusal) {
+func (ch *chat) each(c *call, users []string, possible func(string) bool, apply func(string), entry func(user string, ok bool) outcome) (*result, *refusal) {
+	if slices.Contains(users, ch.owner) {
+		return nil, errOwner
+	}
+	if !slices.ContainsFunc(users, possible) {
+		return nil, ch.notMembers(users...)
+	}
 	var done []string
 	data := make([]outcome, 0, len(users))
 	for _, u := range users {
-		if u == ch.owner {
-			return nil, errOwner
-		}
-		if possible(u) {
+		o := entry(u, possible(u))
+		switch {
+		case c.fails(u):
+			o = entry(u, true)
+			o["result"] = false
+		case possible(u):
+			apply(u)
 			done = append(done, u)
 		}
-	}
-	if len(done) == 0 {
-		return nil, ch.notMembers(users...)
-	}
-	for _, u := range users {
-		ok := possible(u)
-		if ok {
-			apply(u)
-		}
-		data = append(data, entry(u, ok))
+		data = append(data, o)
 	}
 	return changed(data, done...), nil
 }
@@ -115,15 +116,19 @@ func (ch *chat) alreadyMember(user string, batch bool) *refusal {
 }
 
 // admit checks that users may come in, and returns those who are not in yet.
-func (ch *chat) admit(c *call, users []string) (fresh []string, no *refusal) {
+func (ch *chat) admit(c *call, users []string) ([]string, *refusal) {
+	fresh := []string{}
 	for _, u := range users {
 		switch {
 		case c.app.users[u] == nil: // docs: one unknown user fails the call
 			return nil, noSuchUser(u)
-		case ch.isMember(u):
+		case ch.isMember(u) || c.fails(u):
 			continue
 		case ch.blocked.has(u): // docs: unblock first; text not documented
 			return nil, ch.forbidden("can not join this group, reason:user: " + u + " is in the blacklist of group: " + ch.id + "\n")
+		}
+		if no := c.inTooMany(ch.room, u); no != nil {
+			return nil, no
 		}
 		fresh = append(fresh, u)
 	}
@@ -139,11 +144,13 @@ func addMember(c *call, ch *chat) (*result, *refusal) {
 	if no != nil {
 		return nil, no
 	}
-	if len(fresh) == 0 {
+	if ch.isMember(u) {
 		return nil, ch.alreadyMember(u, false)
 	}
-	ch.members[u] = struct{}{}
-	return changed(outcome{"result": true, "action": "add_member", "user": u, ch.idField(): ch.id}, u), nil
+	for _, u := range fresh {
+		ch.members[u] = struct{}{}
+	}
+	return changed(outcome{"result": len(fresh) > 0, "action": "add_member", "user": u, ch.idField(): ch.id}, fresh...), nil
 }
 
 func addMembers(c *call, ch *chat) (*result, *refusal) {
@@ -161,7 +168,7 @@ func addMembers(c *call, ch *chat) (*result, *refusal) {
 	if no != nil {
 		return nil, no
 	}
-	if len(fresh) == 0 {
+	if !slices.ContainsFunc(users, func(u string) bool { return !ch.isMember(u) }) {
 		return nil, ch.alreadyMember(users[0], true)
 	}
 	for _, u := range fresh {
@@ -179,7 +186,7 @@ func removeMembers(c *call, ch *chat) (*result, *refusal) {
 	if single && ch.room && c.app.users[users[0]] == nil { // docs: rooms alone
 		return nil, noSuchUser(users[0])
 	}
-	res, no := ch.each(users, ch.members.has, ch.leave, func(u string, ok bool) outcome {
+	res, no := ch.each(c, users, ch.members.has, ch.leave, func(u string, ok bool) outcome {
 		o := outcome{"result": ok, "action": "remove_member", "user": u, ch.idField(): ch.id}
 		switch {
 		case ok:

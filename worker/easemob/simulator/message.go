@@ -78,6 +78,9 @@ func sendTo(t sendTarget) func(*call) (*result, *refusal) {
 			return nil, &refusal{status: http.StatusBadRequest, code: "message_send_error", text: "message is too large", number: 14007}
 		}
 
+		if no := c.globallyMuted(in.From, t.chatType); no != nil {
+			return nil, no
+		}
 		// Whether the vendor merges repeated targets is not documented; an object
 		// keyed by target can't hold both.
 		targets := distinct(in.To, t.users)
@@ -88,6 +91,7 @@ func sendTo(t sendTarget) func(*call) (*result, *refusal) {
 		if no := c.sim.allowMessages(c, units); no != nil {
 			return nil, no
 		}
+		targets = c.spare(targets)
 		ids := c.sim.outbox.send(c, t.chatType, targets)
 		data := make(map[string]string, len(ids))
 		for i, target := range targets {

@@ -93,7 +93,7 @@ func muteMembers(c *call, ch *chat) (*result, *refusal) {
 	if *in.Duration >= 0 {
 		until = c.start.UnixMilli() + *in.Duration
 	}
-	res, no := ch.each(users, ch.members.has, func(u string) { ch.muted[u] = until }, func(u string, ok bool) outcome {
+	res, no := ch.each(c, users, ch.members.has, func(u string) { ch.muted[u] = until }, func(u string, ok bool) outcome {
 		if !ok {
 			return outcome{"result": false, "user": u, "reason": "user: " + u + " doesn't exist in group: " + ch.id}
 		}
@@ -114,10 +114,12 @@ func unmuteMembers(c *call, ch *chat) (*result, *refusal) {
 	}
 	data := make([]outcome, len(users))
 	for i, u := range users {
-		delete(ch.muted, u)
-		data[i] = outcome{"result": true, "user": u}
+		if !c.fails(u) {
+			delete(ch.muted, u)
+		}
+		data[i] = outcome{"result": !c.fails(u), "user": u}
 	}
-	return changed(data, users...), nil
+	return changed(data, c.spare(users)...), nil
 }
 
 func muteAll(_ *call, ch *chat) (*result, *refusal) {
@@ -134,7 +136,7 @@ func listBlockedMembers(_ *call, ch *chat) (*result, *refusal) {
 	return listing(ch.blocked.sorted()), nil
 }
 
-func blockMember(c *call, ch *chat) (*result, *refusal) { return one(ch.block([]string{c.user(1)})) }
+func blockMember(c *call, ch *chat) (*result, *refusal) { return one(ch.block(c, []string{c.user(1)})) }
 
 func blockMembers(c *call, ch *chat) (*result, *refusal) {
 	users, no := c.usernames()
@@ -144,12 +146,12 @@ func blockMembers(c *call, ch *chat) (*result, *refusal) {
 	if no != nil {
 		return nil, no
 	}
-	return ch.block(users)
+	return ch.block(c, users)
 }
 
 // block puts members out and on the block list.
-func (ch *chat) block(users []string) (*result, *refusal) {
-	return ch.each(users, ch.members.has, func(u string) {
+func (ch *chat) block(c *call, users []string) (*result, *refusal) {
+	return ch.each(c, users, ch.members.has, func(u string) {
 		ch.leave(u)
 		ch.blocked[u] = struct{}{}
 	}, func(u string, ok bool) outcome {
@@ -167,7 +169,7 @@ func unblockMembers(c *call, ch *chat) (*result, *refusal) {
 	if no := tooMany(users, "removeBlacklist: list size more than max limit"); no != nil {
 		return nil, no
 	}
-	res, no := ch.each(users, ch.blocked.has, func(u string) { delete(ch.blocked, u) }, ch.listEntry("remove_blocks"))
+	res, no := ch.each(c, users, ch.blocked.has, func(u string) { delete(ch.blocked, u) }, ch.listEntry("remove_blocks"))
 	if single {
 		return one(res, no)
 	}
@@ -187,7 +189,7 @@ func (ch *chat) listEntry(action string) func(string, bool) outcome {
 
 func listAllowed(_ *call, ch *chat) (*result, *refusal) { return listing(ch.allowed.sorted()), nil }
 
-func allowMember(c *call, ch *chat) (*result, *refusal) { return one(ch.allow([]string{c.user(1)})) }
+func allowMember(c *call, ch *chat) (*result, *refusal) { return one(ch.allow(c, []string{c.user(1)})) }
 
 func allowMembers(c *call, ch *chat) (*result, *refusal) {
 	users, no := c.usernames()
@@ -197,11 +199,11 @@ func allowMembers(c *call, ch *chat) (*result, *refusal) {
 	if no != nil {
 		return nil, no
 	}
-	return ch.allow(users)
+	return ch.allow(c, users)
 }
 
-func (ch *chat) allow(users []string) (*result, *refusal) {
-	return ch.each(users, ch.members.has, func(u string) { ch.allowed[u] = struct{}{} }, ch.listEntry("add_user_whitelist"))
+func (ch *chat) allow(c *call, users []string) (*result, *refusal) {
+	return ch.each(c, users, ch.members.has, func(u string) { ch.allowed[u] = struct{}{} }, ch.listEntry("add_user_whitelist"))
 }
 
 // disallowMembers takes members off the allow list; one who was not on it is no
@@ -211,7 +213,7 @@ func disallowMembers(c *call, ch *chat) (*result, *refusal) {
 	if no := tooMany(users, "removeWhitelist size is more than max limit"); no != nil {
 		return nil, no
 	}
-	res, no := ch.each(users, ch.members.has, func(u string) { delete(ch.allowed, u) }, ch.listEntry("remove_user_whitelist"))
+	res, no := ch.each(c, users, ch.members.has, func(u string) { delete(ch.allowed, u) }, ch.listEntry("remove_user_whitelist"))
 	if single {
 		return one(res, no)
 	}

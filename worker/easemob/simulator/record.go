@@ -25,9 +25,28 @@ type Execution struct {
 	// IDs are the message ids given, one for each target in order, or the id of
 	// the group or room created.
 	IDs []string `json:"ids,omitempty"`
-	// Body is the request's body, if it has one. Calls of [ClassUsers] are recorded without,
-	// since they carry passwords.
+	// Body is the request's body, if that is JSON. Calls about accounts are recorded
+	// without, since they carry passwords.
 	Body json.RawMessage `json:"body,omitempty"`
+}
+
+// Call is one call received, answered or not.
+type Call struct {
+	// Time is when it arrived.
+	Time time.Time `json:"time"`
+	// App is the app key, "org#app"; empty for an unknown one.
+	App string `json:"app,omitempty"`
+	// Endpoint is as in [Counts].
+	Endpoint string `json:"endpoint"`
+	// Status is the answer's; 0 is none, cut on purpose or left by the caller.
+	Status int `json:"status"`
+	// Messages is how many messages it asked to send; 0 if it was refused before
+	// they were counted.
+	Messages int `json:"messages,omitempty"`
+	// OverLimit is the endpoint or pool whose limit refused it.
+	OverLimit string `json:"over_limit,omitempty"`
+	// Fault is the ID of the fault that it met.
+	Fault string `json:"fault,omitempty"`
 }
 
 // Counts sums up what a simulator received and executed since its start or last
@@ -43,7 +62,9 @@ type Counts struct {
 	// "unknown" for none) and status answered; status 0 is a call that got no
 	// answer, cut on purpose or left by the caller.
 	Calls map[string]map[int]int64 `json:"calls"`
-	// TokensIssued counts the tokens given out.
+	// OverLimit counts the calls that a limit refused, by endpoint or pool.
+	OverLimit map[string]int64 `json:"over_limit"`
+	// TokensIssued counts the tokens given out. (Requests for one are in Calls.)
 	TokensIssued int64 `json:"tokens_issued"`
 }
 
@@ -55,6 +76,8 @@ type record struct {
 	byEmqID    map[string]int
 	duplicates int64
 	calls      map[callKey]int64
+	received   journal[Call] // in order of their answers
+	overLimit  map[string]int64
 	tokens     int64
 }
 
@@ -70,6 +93,8 @@ func (r *record) clear() {
 	r.list = journal[Execution]{}
 	r.byEmqID = make(map[string]int)
 	r.calls = make(map[callKey]int64)
+	r.received = journal[Call]{}
+	r.overLimit = make(map[string]int64)
 }
 
 // add takes down what a call has changed.
@@ -84,7 +109,7 @@ func (r *record) add(s *Simulator, c *call, done *change) {
 		Time: c.start, App: c.app.Key, Method: c.r.Method, Path: c.path,
 		Targets: done.targets, EmqID: done.emqID, IDs: done.ids,
 	}
-	if c.decoded && c.route.class != ClassUsers {
+	if c.decoded && c.route.family != familyAccounts {
 		e.Body = c.body
 	}
 	r.mu.Lock()
@@ -101,10 +126,21 @@ func (r *record) add(s *Simulator, c *call, done *change) {
 	}
 }
 
-func (r *record) count(endpoint string, status int) {
+// count takes down a call received.
+func (r *record) count(c *call, status int, fault string) {
+	in := Call{Time: c.start, Endpoint: c.endpoint(), Status: status, Messages: c.messages, OverLimit: c.overLimit, Fault: fault}
+	if c.app != nil {
+		in.App = c.app.Key
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.calls[callKey{endpoint, status}]++
+	r.calls[callKey{in.Endpoint, status}]++
+	if in.OverLimit != "" {
+		r.overLimit[in.OverLimit]++
+	}
+	if !c.sim.cfg.NoRecord {
+		r.received.add(in)
+	}
 }
 
 func (r *record) tokenIssued() {
@@ -124,6 +160,14 @@ func (s *Simulator) ExecutedSince(seq int64) []Execution {
 	return r.list.from(int(min(seq, r.executed)))
 }
 
+// Received returns a copy of the record of all calls after the first n, in order
+// of their answers.
+func (s *Simulator) Received(n int) []Call {
+	s.record.mu.Lock()
+	defer s.record.mu.Unlock()
+	return s.record.received.from(n)
+}
+
 // EmqIDs returns how often each ext.emq_id was executed.
 func (s *Simulator) EmqIDs() map[string]int {
 	s.record.mu.Lock()
@@ -138,7 +182,7 @@ func (s *Simulator) Counts() Counts {
 	defer r.mu.Unlock()
 	n := Counts{
 		Executed: r.executed, DistinctEmqIDs: len(r.byEmqID), Duplicates: r.duplicates,
-		TokensIssued: r.tokens, Calls: make(map[string]map[int]int64, len(r.calls)),
+		TokensIssued: r.tokens, OverLimit: maps.Clone(r.overLimit), Calls: make(map[string]map[int]int64, len(r.calls)),
 	}
 	for k, v := range r.calls {
 		if n.Calls[k.endpoint] == nil {

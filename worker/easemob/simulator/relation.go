@@ -1,20 +1,15 @@
 package simulator
 
 import (
-	"bytes"
-	"encoding/json"
-	"maps"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
-// docs: bounds of a user's lists and attributes. The contact bound is the
-// paid plans'.
+// docs: bounds of a user's lists.
 const (
-	contactsMax   = 3000
-	blockedMax    = 500
-	attributesMax = 2 << 10 // bytes of keys and values
+	contactsDefault = 3000
+	blockedMax      = 500
+	importMax       = 10 // contacts in one call
 )
 
 func listContacts(c *call) (*result, *refusal) {
@@ -38,12 +33,49 @@ func addContact(c *call) (*result, *refusal) {
 		if f == u {
 			return nil, refuse(http.StatusBadRequest, "illegal_argument", "this is an invalid request.") // not documented
 		}
-		if !u.contacts.has(f.name) && max(len(u.contacts), len(f.contacts)) >= contactsMax {
+		if !u.contacts.has(f.name) && c.contactsFull(u, f) {
 			return nil, refuse(http.StatusForbidden, "exceed_limit", "user contact number exceed limit")
 		}
 		u.contacts[f.name], f.contacts[u.name] = struct{}{}, struct{}{}
 		res := changedUsers(c.app, "/users/"+u.name+"/contacts", f)
 		res.done.targets = []string{u.name, f.name}
+		return res, nil
+	})
+}
+
+// contactsFull reports whether either of two users has no room for the other.
+func (c *call) contactsFull(u, f *user) bool {
+	return max(len(u.contacts), len(f.contacts)) >= c.sim.quotas.Load().Contacts
+}
+
+// importContacts answers POST /users/{user}/contacts/import: four lists, in a 200
+// whatever fails (docs).
+func importContacts(c *call) (*result, *refusal) {
+	users, no := c.usernames()
+	switch {
+	case no != nil:
+		return nil, no
+	case len(users) > importMax: // text by analogy
+		return nil, refusef(http.StatusBadRequest, "illegal_argument", "request body exceeds maximum limit, maximum limit is %d", importMax)
+	}
+	return c.withUser(0, func(u *user) (*result, *refusal) {
+		done, unknown, full, failed := []string{}, []string{}, []string{}, []string{}
+		for _, name := range users {
+			f := c.app.users[name]
+			switch {
+			case c.fails(name):
+				failed = append(failed, name)
+			case f == nil || f == u:
+				unknown = append(unknown, name)
+			case !u.contacts.has(name) && c.contactsFull(u, f):
+				full = append(full, name)
+			default:
+				u.contacts[name], f.contacts[u.name] = struct{}{}, struct{}{}
+				done = append(done, name)
+			}
+		}
+		res := changed(map[string][]string{"success": done, "NotExistFailed": unknown, "maxLimitFailed": full, "UnKnowFailed": failed}, done...)
+		res.status = "ok"
 		return res, nil
 	})
 }
@@ -85,10 +117,11 @@ func blockUsers(c *call) (*result, *refusal) {
 		if len(u.blocked)+added > blockedMax {
 			return nil, refuse(http.StatusForbidden, "exceed_limit", "user block number exceed limit") // text by analogy
 		}
-		for _, name := range users {
+		done := c.spare(users)
+		for _, name := range done {
 			u.blocked[name] = struct{}{}
 		}
-		return changed(users, append([]string{u.name}, users...)...), nil
+		return changed(done, append([]string{u.name}, done...)...), nil
 	})
 }
 
@@ -108,6 +141,24 @@ func unblockUser(c *call) (*result, *refusal) {
 // mute says until when each kind of message of a user is refused, in Unix
 // seconds; -1 for ever, 0 not at all.
 type mute struct{ chat, groupchat, chatroom int64 }
+
+// globallyMuted refuses the send of a user who is muted for its kind of chat.
+// docs: a global mute applies to REST sends too; how it is refused is not
+// documented.
+func (c *call) globallyMuted(from *string, chatType string) *refusal {
+	name := "admin"
+	if from != nil {
+		name = strings.ToLower(*from)
+	}
+	c.app.mu.Lock()
+	m := c.app.mutes[name]
+	c.app.mu.Unlock()
+	until := map[string]int64{"chat": m.chat, "groupchat": m.groupchat, "chatroom": m.chatroom}[chatType]
+	if until < 0 || until > c.start.Unix() {
+		return refuse(http.StatusForbidden, "forbidden_op", "user: "+name+" is muted")
+	}
+	return nil
+}
 
 var errNoMuteUser = refuse(http.StatusBadRequest, "required_property_not_found", "Entity user requires a property named username")
 
@@ -164,52 +215,4 @@ func mutesOfUser(c *call) (*result, *refusal) {
 		"userid": a.Key + "_" + name, "unixtime": now,
 		"chat": left(m.chat), "groupchat": left(m.groupchat), "chatroom": left(m.chatroom),
 	}}, nil
-}
-
-// setAttributes answers PUT /metadata/user/{user}, sent as a form (docs) or, as
-// a kindness, as a JSON object of texts.
-func setAttributes(c *call) (*result, *refusal) {
-	given := make(map[string]string)
-	bad := &refusal{status: http.StatusBadRequest, empty: true} // recorded: 400 without a body
-	if bytes.HasPrefix(bytes.TrimSpace(c.body), []byte("{")) {
-		if json.Unmarshal(c.body, &given) != nil {
-			return nil, bad
-		}
-	} else {
-		form, err := url.ParseQuery(string(c.body))
-		if err != nil || len(form) == 0 {
-			return nil, bad
-		}
-		for k := range form {
-			given[k] = form.Get(k)
-		}
-	}
-	name := c.user(0)
-	return c.withUser(0, func(u *user) (*result, *refusal) {
-		after := maps.Clone(u.attributes)
-		maps.Copy(after, given)
-		size := 0
-		for k, v := range after {
-			size += len(k) + len(v)
-		}
-		if size > attributesMax {
-			return nil, refuse(http.StatusForbidden, "FORBIDDEN",
-				"size of metadata for this single user exceeds the user defined limit, 2048Bytes")
-		}
-		u.attributes = after
-		return &result{bare: true, data: given, done: &change{targets: []string{name}}}, nil
-	})
-}
-
-func getAttributes(c *call) (*result, *refusal) {
-	return c.withUser(0, func(u *user) (*result, *refusal) {
-		return &result{bare: true, data: maps.Clone(u.attributes)}, nil
-	})
-}
-
-func deleteAttributes(c *call) (*result, *refusal) {
-	return c.withUser(0, func(u *user) (*result, *refusal) {
-		u.attributes = make(map[string]string)
-		return &result{bare: true, data: true, done: &change{targets: []string{u.name}}}, nil
-	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -22,8 +23,22 @@ type call struct {
 	args      []string
 	body      []byte
 	start     time.Time
-	decoded   bool // the body was read as JSON
-	badToken  bool // hand out a token that will be refused
+	decoded   bool     // the body was read as JSON
+	badToken  bool     // hand out a token that will be refused
+	failing   []string // targets that a fault makes fail
+	messages  int      // that the call asks to send
+	overLimit string   // what limit refused it
+}
+
+// fails reports whether a fault makes the call fail for a target.
+func (c *call) fails(target string) bool { return slices.Contains(c.failing, target) }
+
+// spare returns targets without those that a fault makes fail.
+func (c *call) spare(targets []string) []string {
+	if c.failing == nil {
+		return targets
+	}
+	return slices.DeleteFunc(slices.Clone(targets), c.fails)
 }
 
 // newCall finds the app and the endpoint of a request.
@@ -59,20 +74,18 @@ func (c *call) arg(n int) string { return c.args[n] }
 func (c *call) user(n int) string { return strings.ToLower(c.args[n]) }
 
 // checkContentType refuses a body that says it is something else than JSON.
-// docs: many endpoints work without a Content-Type; recorded: the attribute
-// service answers 415 with an empty body. Attributes are sent as a form.
+// recorded: many endpoints work without a Content-Type, and the user-attribute
+// service, which takes forms (docs), answers 415 with an empty body.
 func (c *call) checkContentType() *refusal {
 	if len(c.body) == 0 {
 		return nil
 	}
 	ct := strings.ToLower(c.r.Header.Get("Content-Type"))
-	if strings.HasPrefix(c.path, "/metadata/") {
-		if ct == "" {
+	if c.route.family == familyAttributes {
+		if !strings.HasPrefix(ct, formType) {
 			return &refusal{status: http.StatusUnsupportedMediaType, empty: true}
 		}
-		if strings.HasPrefix(ct, formType) {
-			return nil
-		}
+		return nil
 	}
 	if ct == "" || strings.HasPrefix(ct, "application/json") || strings.HasSuffix(ct, "+json") {
 		return nil
@@ -93,6 +106,7 @@ type result struct {
 	data     any    // omitted when nil
 	count    *int
 	cursor   string
+	status   string  // omitted when empty
 	bare     bool    // the attribute service's shape: timestamp, data, duration
 	plain    any     // the whole body, in place of the envelope
 	done     *change // nil: nothing was changed
@@ -107,7 +121,11 @@ type change struct {
 
 // changed makes a result that is recorded as having changed targets.
 func changed(data any, targets ...string) *result {
-	return &result{data: data, entities: noEntities, done: &change{targets: targets}}
+	res := &result{data: data, entities: noEntities}
+	if len(targets) > 0 {
+		res.done = &change{targets: targets}
+	}
+	return res
 }
 
 // noEntities is the empty list that newer services answer beside data.
@@ -120,6 +138,7 @@ type refusal struct {
 	text   string // the "error_description"
 	number int    // "error_code" of newer message bodies
 	empty  bool   // no body at all
+	bare   bool   // the attribute service's shape: timestamp, desc, duration
 }
 
 // Refusals of the vendor's page that belong to no single operation.
@@ -156,6 +175,7 @@ type successBody struct {
 	URI             string `json:"uri,omitempty"`
 	Entities        any    `json:"entities,omitempty"`
 	Data            any    `json:"data,omitempty"`
+	Status          string `json:"status,omitempty"`
 	Timestamp       int64  `json:"timestamp"`
 	Duration        int64  `json:"duration"`
 	Organization    string `json:"organization,omitempty"`
@@ -171,6 +191,8 @@ type errorBody struct {
 	Duration    int64  `json:"duration"`
 	Description string `json:"error_description"`
 	Number      int    `json:"error_code,omitempty"`
+
+	Properties *struct{} `json:"properties,omitempty"` // of groups and rooms (recorded)
 }
 
 // succeeded encodes a result.
@@ -178,7 +200,7 @@ func (c *call) succeeded(res *result) answer {
 	if res.plain != nil {
 		return encoded(http.StatusOK, res.plain)
 	}
-	b := successBody{Data: res.data, Count: res.count, Cursor: res.cursor}
+	b := successBody{Data: res.data, Status: res.status, Count: res.count, Cursor: res.cursor}
 	b.Timestamp, b.Duration = c.times()
 	if !res.bare {
 		b.Action = res.action
@@ -197,8 +219,17 @@ func (c *call) refused(no *refusal) answer {
 	if no.empty {
 		return answer{status: no.status}
 	}
-	b := errorBody{Error: no.code, Exception: exceptionOf(no.code), Description: no.text, Number: no.number}
-	b.Timestamp, b.Duration = c.times()
+	timestamp, duration := c.times()
+	if no.bare {
+		return encoded(no.status, map[string]any{"timestamp": timestamp, "desc": no.text, "duration": duration})
+	}
+	b := errorBody{
+		Error: no.code, Exception: exceptionOf(no.code), Description: no.text, Number: no.number,
+		Timestamp: timestamp, Duration: duration,
+	}
+	if c.route != nil && (c.route.family == familyGroups || c.route.family == familyRooms) {
+		b.Properties = &struct{}{}
+	}
 	return encoded(no.status, b)
 }
 

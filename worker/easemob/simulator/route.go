@@ -2,19 +2,16 @@ package simulator
 
 import "strings"
 
-// Classes of endpoints, the keys of [Limits].
+// Families of endpoints, which differ in how they are answered and recorded.
 const (
-	ClassToken        = "token"
-	ClassSendUsers    = "messages/users"
-	ClassSendGroups   = "messages/chatgroups"
-	ClassSendRooms    = "messages/chatrooms"
-	ClassSendDirected = "messages/directed"
-	ClassBroadcast    = "messages/broadcast"
-	ClassRecall       = "messages/recall"
-	ClassSendLegacy   = "messages"
-	ClassGroups       = "chatgroups"
-	ClassRooms        = "chatrooms"
-	ClassUsers        = "users"
+	familyToken      = "token"
+	familyMessages   = "messages"
+	familyBroadcast  = "broadcast"
+	familyGroups     = "chatgroups"
+	familyRooms      = "chatrooms"
+	familyAccounts   = "accounts"
+	familyUsers      = "users"
+	familyAttributes = "metadata"
 )
 
 // wildcard starts a path segment that stands for any value.
@@ -23,8 +20,9 @@ const wildcard = "{"
 // route is one endpoint.
 type route struct {
 	endpoint string // "METHOD /path/{wildcard}", as counts name it
-	class    string
+	family   string
 	handle   func(*call) (*result, *refusal)
+	pools    []string // what its limits go by
 	segments []string // of a path with wildcards
 }
 
@@ -33,64 +31,70 @@ type route struct {
 func routes() []route {
 	get, post, put, del := "GET ", "POST ", "PUT ", "DELETE "
 	rs := []route{
-		{endpoint: post + "/token", class: ClassToken, handle: issueToken},
+		{endpoint: post + "/token", family: familyToken, handle: issueToken},
 
-		{endpoint: post + "/messages/users", class: ClassSendUsers, handle: sendTo(usersTarget)},
-		{endpoint: post + "/messages/chatgroups", class: ClassSendGroups, handle: sendTo(groupsTarget)},
-		{endpoint: post + "/messages/chatrooms", class: ClassSendRooms, handle: sendTo(roomsTarget)},
-		{endpoint: post + "/messages/chatgroups/users", class: ClassSendDirected, handle: sendTo(groupMembersTarget)},
-		{endpoint: post + "/messages/chatrooms/users", class: ClassSendDirected, handle: sendTo(roomMembersTarget)},
-		{endpoint: post + "/messages/broadcast", class: ClassBroadcast, handle: broadcast},
-		{endpoint: post + "/messages/users/broadcast", class: ClassBroadcast, handle: broadcast},
-		{endpoint: post + "/messages/chatrooms/broadcast", class: ClassBroadcast, handle: broadcast},
-		{endpoint: post + "/messages/msg_recall", class: ClassRecall, handle: recallMessage},
-		{endpoint: post + "/messages", class: ClassSendLegacy, handle: sendLegacy},
+		{endpoint: post + "/messages/users", family: familyMessages, handle: sendTo(usersTarget)},
+		{endpoint: post + "/messages/chatgroups", family: familyMessages, handle: sendTo(groupsTarget)},
+		{endpoint: post + "/messages/chatrooms", family: familyMessages, handle: sendTo(roomsTarget)},
+		{endpoint: post + "/messages/chatgroups/users", family: familyMessages, handle: sendTo(groupMembersTarget)},
+		{endpoint: post + "/messages/chatrooms/users", family: familyMessages, handle: sendTo(roomMembersTarget)},
+		{endpoint: post + "/messages/broadcast", family: familyBroadcast, handle: broadcast},
+		{endpoint: post + "/messages/users/broadcast", family: familyBroadcast, handle: broadcast},
+		{endpoint: post + "/messages/chatrooms/broadcast", family: familyBroadcast, handle: broadcast},
+		{endpoint: post + "/messages/msg_recall", family: familyMessages, handle: recallMessage},
+		{endpoint: post + "/messages", family: familyMessages, handle: sendLegacy},
 
-		{endpoint: post + "/users", class: ClassUsers, handle: registerUsers},
-		{endpoint: get + "/users", class: ClassUsers, handle: listUsers},
-		{endpoint: del + "/users", class: ClassUsers, handle: deleteOldestUsers},
-		{endpoint: post + "/users/batch/status", class: ClassUsers, handle: statusOfUsers},
-		{endpoint: get + "/users/{user}", class: ClassUsers, handle: getUser},
-		{endpoint: put + "/users/{user}", class: ClassUsers, handle: setNickname},
-		{endpoint: del + "/users/{user}", class: ClassUsers, handle: deleteUser},
-		{endpoint: put + "/users/{user}/password", class: ClassUsers, handle: setPassword},
-		{endpoint: get + "/users/{user}/status", class: ClassUsers, handle: statusOfUser},
-		{endpoint: post + "/users/{user}/deactivate", class: ClassUsers, handle: deactivateUser},
-		{endpoint: post + "/users/{user}/activate", class: ClassUsers, handle: activateUser},
-		{endpoint: get + "/users/{user}/disconnect", class: ClassUsers, handle: disconnectUser},
-		{endpoint: del + "/users/{user}/disconnect/{resource}", class: ClassUsers, handle: disconnectUser},
-		{endpoint: get + "/users/{user}/contacts/users", class: ClassUsers, handle: listContacts},
-		{endpoint: post + "/users/{user}/contacts/users/{friend}", class: ClassUsers, handle: addContact},
-		{endpoint: del + "/users/{user}/contacts/users/{friend}", class: ClassUsers, handle: removeContact},
-		{endpoint: get + "/users/{user}/blocks/users", class: ClassUsers, handle: listBlocked},
-		{endpoint: post + "/users/{user}/blocks/users", class: ClassUsers, handle: blockUsers},
-		{endpoint: del + "/users/{user}/blocks/users/{blocked}", class: ClassUsers, handle: unblockUser},
-		{endpoint: post + "/mutes", class: ClassUsers, handle: muteUser},
-		{endpoint: get + "/mutes/{user}", class: ClassUsers, handle: mutesOfUser},
-		{endpoint: put + "/metadata/user/{user}", class: ClassUsers, handle: setAttributes},
-		{endpoint: get + "/metadata/user/{user}", class: ClassUsers, handle: getAttributes},
-		{endpoint: del + "/metadata/user/{user}", class: ClassUsers, handle: deleteAttributes},
-		{endpoint: get + "/users/{user}/joined_chatgroups", class: ClassGroups, handle: joinedGroups},
-		{endpoint: get + "/users/{user}/joined_chatrooms", class: ClassRooms, handle: joinedRooms},
+		{endpoint: post + "/users", family: familyAccounts, handle: registerUsers},
+		{endpoint: get + "/users", family: familyAccounts, handle: listUsers},
+		{endpoint: del + "/users", family: familyAccounts, handle: deleteOldestUsers},
+		{endpoint: post + "/users/batch/status", family: familyAccounts, handle: statusOfUsers},
+		{endpoint: get + "/users/{user}", family: familyAccounts, handle: getUser},
+		{endpoint: put + "/users/{user}", family: familyAccounts, handle: setNickname},
+		{endpoint: del + "/users/{user}", family: familyAccounts, handle: deleteUser},
+		{endpoint: put + "/users/{user}/password", family: familyAccounts, handle: setPassword},
+		{endpoint: get + "/users/{user}/status", family: familyAccounts, handle: statusOfUser},
+		{endpoint: post + "/users/{user}/deactivate", family: familyAccounts, handle: deactivateUser},
+		{endpoint: post + "/users/{user}/activate", family: familyAccounts, handle: activateUser},
+		{endpoint: get + "/users/{user}/disconnect", family: familyAccounts, handle: disconnectUser},
+		{endpoint: del + "/users/{user}/disconnect/{resource}", family: familyAccounts, handle: disconnectUser},
+		{endpoint: get + "/users/{user}/contacts/users", family: familyUsers, handle: listContacts},
+		{endpoint: post + "/users/{user}/contacts/users/{friend}", family: familyUsers, handle: addContact},
+		{endpoint: del + "/users/{user}/contacts/users/{friend}", family: familyUsers, handle: removeContact},
+		{endpoint: get + "/users/{user}/blocks/users", family: familyUsers, handle: listBlocked},
+		{endpoint: post + "/users/{user}/blocks/users", family: familyUsers, handle: blockUsers},
+		{endpoint: del + "/users/{user}/blocks/users/{blocked}", family: familyUsers, handle: unblockUser},
+		{endpoint: post + "/mutes", family: familyUsers, handle: muteUser},
+		{endpoint: get + "/mutes/{user}", family: familyUsers, handle: mutesOfUser},
+		{endpoint: post + "/users/{user}/contacts/import", family: familyUsers, handle: importContacts},
+		{endpoint: put + "/metadata/user/{user}", family: familyAttributes, handle: setAttributes},
+		{endpoint: get + "/metadata/user/{user}", family: familyAttributes, handle: getAttributes},
+		{endpoint: del + "/metadata/user/{user}", family: familyAttributes, handle: deleteAttributes},
+		{endpoint: put + "/metadata/chatroom/{id}/user/{user}", family: familyRooms, handle: setRoomAttributes},
+		{endpoint: put + "/metadata/chatroom/{id}/user/{user}/forced", family: familyRooms, handle: setRoomAttributes},
+		{endpoint: del + "/metadata/chatroom/{id}/user/{user}", family: familyRooms, handle: deleteRoomAttributes},
+		{endpoint: del + "/metadata/chatroom/{id}/user/{user}/forced", family: familyRooms, handle: deleteRoomAttributes},
+		{endpoint: post + "/metadata/chatroom/{id}", family: familyRooms, handle: getRoomAttributes},
+		{endpoint: get + "/users/{user}/joined_chatgroups", family: familyUsers, handle: joinedGroups},
+		{endpoint: get + "/users/{user}/joined_chatrooms", family: familyUsers, handle: joinedRooms},
 
-		{endpoint: post + "/chatgroups", class: ClassGroups, handle: createGroup},
-		{endpoint: get + "/chatgroups", class: ClassGroups, handle: listChats},
-		{endpoint: get + "/chatgroups/{ids}", class: ClassGroups, handle: groupDetails},
-		{endpoint: put + "/chatgroups/{id}", class: ClassGroups, handle: oneChat(modifyChat)},
-		{endpoint: del + "/chatgroups/{id}", class: ClassGroups, handle: oneChat(deleteChat)},
-		{endpoint: post + "/chatgroups/{id}/disable", class: ClassGroups, handle: oneChat(disableGroup)},
-		{endpoint: post + "/chatgroups/{id}/enable", class: ClassGroups, handle: oneChat(enableGroup)},
-		{endpoint: get + "/chatgroups/user/{user}", class: ClassGroups, handle: groupsOfUser},
-		{endpoint: get + "/chatgroups/{id}/user/{user}/is_joined", class: ClassGroups, handle: oneChat(isJoined)},
+		{endpoint: post + "/chatgroups", family: familyGroups, handle: createGroup},
+		{endpoint: get + "/chatgroups", family: familyGroups, handle: listChats},
+		{endpoint: get + "/chatgroups/{ids}", family: familyGroups, handle: groupDetails},
+		{endpoint: put + "/chatgroups/{id}", family: familyGroups, handle: oneChat(modifyChat)},
+		{endpoint: del + "/chatgroups/{id}", family: familyGroups, handle: oneChat(deleteChat)},
+		{endpoint: post + "/chatgroups/{id}/disable", family: familyGroups, handle: oneChat(disableGroup)},
+		{endpoint: post + "/chatgroups/{id}/enable", family: familyGroups, handle: oneChat(enableGroup)},
+		{endpoint: get + "/chatgroups/user/{user}", family: familyGroups, handle: groupsOfUser},
+		{endpoint: get + "/chatgroups/{id}/user/{user}/is_joined", family: familyGroups, handle: oneChat(isJoined)},
 
-		{endpoint: post + "/chatrooms", class: ClassRooms, handle: createRoom},
-		{endpoint: get + "/chatrooms", class: ClassRooms, handle: listChats},
-		{endpoint: get + "/chatrooms/{id}", class: ClassRooms, handle: oneChat(roomDetail)},
-		{endpoint: put + "/chatrooms/{id}", class: ClassRooms, handle: oneChat(modifyChat)},
-		{endpoint: del + "/chatrooms/{id}", class: ClassRooms, handle: oneChat(deleteChat)},
+		{endpoint: post + "/chatrooms", family: familyRooms, handle: createRoom},
+		{endpoint: get + "/chatrooms", family: familyRooms, handle: listChats},
+		{endpoint: get + "/chatrooms/{id}", family: familyRooms, handle: oneChat(roomDetail)},
+		{endpoint: put + "/chatrooms/{id}", family: familyRooms, handle: oneChat(modifyChat)},
+		{endpoint: del + "/chatrooms/{id}", family: familyRooms, handle: oneChat(deleteChat)},
 	}
-	for _, class := range []string{ClassGroups, ClassRooms} { // alike for both
-		id := "/" + class + "/{id}"
+	for _, family := range []string{familyGroups, familyRooms} { // alike for both
+		id := "/" + family + "/{id}"
 		for _, rt := range []struct {
 			endpoint string
 			handle   func(*call, *chat) (*result, *refusal)
@@ -118,7 +122,18 @@ func routes() []route {
 			{get + id + "/announcement", getAnnouncement},
 			{post + id + "/announcement", setAnnouncement},
 		} {
-			rs = append(rs, route{endpoint: rt.endpoint, class: class, handle: oneChat(rt.handle)})
+			rs = append(rs, route{endpoint: rt.endpoint, family: family, handle: oneChat(rt.handle)})
+		}
+	}
+	for i := range rs {
+		rt := &rs[i]
+		switch {
+		case rt.endpoint == del+"/users": // counted by itself besides (docs)
+			rt.pools = []string{PoolAccounts, rt.endpoint}
+		case rt.family == familyAccounts:
+			rt.pools = []string{PoolAccounts}
+		default:
+			rt.pools = []string{rt.endpoint}
 		}
 	}
 	return rs
@@ -195,4 +210,4 @@ func match(pattern, path []string) (args []string, ok bool) {
 }
 
 // room reports whether the call is about chat rooms; groups otherwise.
-func (c *call) room() bool { return c.route.class == ClassRooms }
+func (c *call) room() bool { return c.route.family == familyRooms }

@@ -54,6 +54,9 @@ type Config struct {
 	RecallWindow time.Duration
 	// Limits are the rate limits; none by default. See [DocumentedLimits].
 	Limits Limits
+	// Quotas are the plan's; by default the documented ones alone that every plan
+	// has.
+	Quotas Quotas
 	// Faults are in place from the start, and again after a reset.
 	Faults []Fault
 	// Seed feeds the draws of faults with a probability: the same seed and the
@@ -124,7 +127,8 @@ type Simulator struct {
 	apps    map[string]*app // by "org/app"
 	control http.Handler
 
-	limits  atomic.Pointer[limiter] // nil: no limit
+	limits  limiter
+	quotas  atomic.Pointer[Quotas]
 	faults  faults
 	record  record
 	outbox  outbox
@@ -168,6 +172,9 @@ func New(cfg Config) (*Simulator, error) {
 	if err := s.SetLimits(cfg.Limits); err != nil {
 		return nil, err
 	}
+	if err := s.SetQuotas(cfg.Quotas); err != nil {
+		return nil, err
+	}
 	if _, err := s.addFaults(cfg.Faults); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
@@ -175,14 +182,19 @@ func New(cfg Config) (*Simulator, error) {
 }
 
 // Reset forgets the record, the counts, all users, groups, rooms and sent
-// messages, and puts faults and limits back to what [Config] says. Tokens stay
-// valid and ids go on from where they were, so that a client that keeps running
-// is not disturbed.
+// messages, and puts faults, limits, quotas and secrets back to what [Config]
+// says. Tokens stay valid and ids go on from where they were, so that a client
+// that keeps running is not disturbed.
 func (s *Simulator) Reset() {
 	s.clear()
 	s.ClearFaults()
-	// Both were accepted by New with the same values.
+	// All were accepted by New with the same values.
 	_ = s.SetLimits(s.cfg.Limits)
+	_ = s.SetOthers(nil)
+	_ = s.SetQuotas(s.cfg.Quotas)
+	for _, a := range s.cfg.Apps {
+		_ = s.SetSecret(a.Key, a.ClientSecret)
+	}
 	_, _ = s.addFaults(s.cfg.Faults)
 }
 
@@ -248,7 +260,7 @@ func (s *Simulator) execute(c *call) answer {
 		return c.refused(refuse(http.StatusNotFound, "organization_application_not_found",
 			fmt.Sprintf("Could not find application for %s from URI: %s", c.orgApp, strings.TrimPrefix(c.r.URL.Path, "/"))))
 	}
-	if c.route == nil || c.route.class != ClassToken {
+	if c.route == nil || c.route.family != familyToken {
 		if no := s.authenticate(c); no != nil {
 			return c.refused(no)
 		}
@@ -263,8 +275,8 @@ func (s *Simulator) execute(c *call) answer {
 	if no := c.checkContentType(); no != nil {
 		return c.refused(no)
 	}
-	if !s.allowCall(c) {
-		return c.refused(errReachLimit)
+	if no := s.allowCall(c); no != nil {
+		return c.refused(no)
 	}
 	res, no := c.route.handle(c)
 	if no != nil {
@@ -290,7 +302,7 @@ func (s *Simulator) send(w http.ResponseWriter, c *call, ans answer, fault strin
 // count takes down a call received and how it was answered; status 0 is no
 // answer.
 func (s *Simulator) count(c *call, status int, fault string) {
-	s.record.count(c.endpoint(), status)
+	s.record.count(c, status, fault)
 	if s.cfg.Logger != nil {
 		s.cfg.Logger.LogAttrs(c.r.Context(), slog.LevelInfo, "call",
 			slog.String("app", c.orgApp), slog.String("method", c.r.Method), slog.String("path", c.path),

@@ -23,14 +23,17 @@ func TestConfig(t *testing.T) {
 		spoil func(*simulator.Config)
 		want  string
 	}{
-		"key without #":     {func(c *simulator.Config) { c.Apps[0].Key = "ab" }, `Apps[0].Key "ab": must be org#app`},
-		"key twice":         {func(c *simulator.Config) { c.Apps = append(c.Apps, app) }, `Apps[1].Key "a#b": given twice`},
-		"no id":             {func(c *simulator.Config) { c.Apps[0].ClientID = "" }, "Apps[0].ClientID: must not be empty"},
-		"no secret":         {func(c *simulator.Config) { c.Apps[0].ClientSecret = "" }, "Apps[0].ClientSecret: must not be empty"},
-		"ttl":               {func(c *simulator.Config) { c.TokenTTL = time.Millisecond }, "TokenTTL 1ms: must be at least 1s"},
-		"recall window":     {func(c *simulator.Config) { c.RecallWindow = 200 * time.Hour }, "RecallWindow 200h0m0s: must be between 0 and 168h0m0s"},
-		"unknown class":     {func(c *simulator.Config) { c.Limits = simulator.Limits{"x": {}} }, `Limits["x"]: no such class`},
-		"negative limit":    {func(c *simulator.Config) { c.Limits = simulator.Limits{"users": {CallsPerSecond: -1}} }, `Limits["users"].CallsPerSecond -1: must be at least 0`},
+		"key without #":    {func(c *simulator.Config) { c.Apps[0].Key = "ab" }, `Apps[0].Key "ab": must be org#app`},
+		"key twice":        {func(c *simulator.Config) { c.Apps = append(c.Apps, app) }, `Apps[1].Key "a#b": given twice`},
+		"no id":            {func(c *simulator.Config) { c.Apps[0].ClientID = "" }, "Apps[0].ClientID: must not be empty"},
+		"no secret":        {func(c *simulator.Config) { c.Apps[0].ClientSecret = "" }, "Apps[0].ClientSecret: must not be empty"},
+		"ttl":              {func(c *simulator.Config) { c.TokenTTL = time.Millisecond }, "TokenTTL 1ms: must be at least 1s"},
+		"recall window":    {func(c *simulator.Config) { c.RecallWindow = 200 * time.Hour }, "RecallWindow 200h0m0s: must be between 0 and 168h0m0s"},
+		"limit of nothing": {func(c *simulator.Config) { c.Limits = simulator.Limits{"x": {}} }, `limit of "x": must be of an endpoint`},
+		"negative limit": {func(c *simulator.Config) {
+			c.Limits = simulator.Limits{"accounts": {Calls: simulator.Rates{{Count: -1, Per: time.Second}}}}
+		}, `limit of "accounts": -1 in 1s: must be at least 1 in 1s to 24h`},
+		"negative quota":    {func(c *simulator.Config) { c.Quotas.Groups = -1 }, "Quotas.Groups -1: must be at least 0"},
 		"a fault of config": {func(c *simulator.Config) { c.Faults = []simulator.Fault{{ID: "f", Status: 99}} }, `simulator: fault "f": status 99: must be between 200 and 599`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -240,7 +243,7 @@ func TestResetAndNoRecord(t *testing.T) {
 	}
 	before := w.api("POST", "/messages/users", message).data(t)
 	must[string](t)(w.AddFault(simulator.Fault{Status: 500}))
-	if err := w.SetLimits(simulator.Limits{simulator.ClassUsers: {CallsPerSecond: 1}}); err != nil {
+	if err := w.SetLimits(simulator.Limits{"accounts": {Calls: simulator.Rates{{Count: 1, Per: time.Second}}}}); err != nil {
 		t.Fatal(err)
 	}
 	w.Reset()

@@ -3,6 +3,7 @@ package simulator
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -37,11 +38,11 @@ func (t *tokens) get(id string) (tokenState, bool) {
 	return st, ok
 }
 
-func (t *tokens) revoke() {
+// end puts every token given out so far into a state.
+func (t *tokens) end(st tokenState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, st := range t.byID {
-		st.revoked = true
+	for id := range t.byID {
 		t.byID[id] = st
 	}
 }
@@ -50,8 +51,39 @@ func (t *tokens) revoke() {
 // "Unable to authenticate (OAuth)".
 func (s *Simulator) RevokeTokens() {
 	for _, a := range s.apps {
-		a.tokens.revoke()
+		a.tokens.end(tokenState{revoked: true})
 	}
+}
+
+// ExpireTokens is [Simulator.RevokeTokens] in the other spelling: "Unable to
+// authenticate due to expired access token".
+func (s *Simulator) ExpireTokens() {
+	for _, a := range s.apps {
+		a.tokens.end(tokenState{expires: s.cfg.Now()})
+	}
+}
+
+// SetSecret changes the client secret of an app ("" is the first), as a person
+// does in the vendor's console. Tokens given out stay valid (not documented). The
+// error wraps [ErrNoApp].
+func (s *Simulator) SetSecret(app, secret string) error {
+	a, err := s.appOf(app)
+	if err != nil {
+		return err
+	}
+	if secret == "" {
+		return errors.New("simulator: secret: must not be empty")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ClientSecret = secret
+	return nil
+}
+
+func (a *app) secret() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ClientSecret
 }
 
 // Tokens start like the vendor's; length and alphabet tell a corrupt token from
@@ -99,7 +131,7 @@ func issueToken(c *call) (*result, *refusal) {
 		return nil, refuse(http.StatusBadRequest, "illegal_argument", "client_secret must be provided.")
 	case in.ClientID != c.app.ClientID:
 		return nil, refuse(http.StatusBadRequest, "invalid_grant", "client_id does not match")
-	case in.ClientSecret != c.app.ClientSecret:
+	case in.ClientSecret != c.app.secret():
 		return nil, refuse(http.StatusBadRequest, "invalid_grant", "client_secret does not match")
 	case in.TTL != nil && *in.TTL < 0:
 		return nil, refuse(http.StatusBadRequest, "illegal_argument", "ttl must not be negative.") // text not documented
@@ -134,6 +166,14 @@ const maxTokenTTL = 100 * 365 * 24 * time.Hour
 // authenticate checks the bearer token of a call. The vendor spells one
 // condition in many ways; each way it goes wrong has its own here.
 func (s *Simulator) authenticate(c *call) *refusal {
+	no := s.checkToken(c)
+	if no != nil && c.route != nil && c.route.family == familyAttributes {
+		return &refusal{status: http.StatusUnauthorized, text: "unauthorized", bare: true}
+	}
+	return no
+}
+
+func (s *Simulator) checkToken(c *call) *refusal {
 	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return errNoToken

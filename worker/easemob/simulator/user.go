@@ -137,6 +137,9 @@ func registerUsers(c *call) (*result, *refusal) {
 		return nil, refusef(http.StatusBadRequest, "duplicate_unique_property_exists",
 			"Application null Entity user requires that property named username be unique, value of %s exists", in.Username)
 	}
+	if no := c.tooManyUsers(1); no != nil {
+		return nil, no
+	}
 	u := a.addUser(in.Username, in.Password, in.Nickname, c.start.UnixMilli())
 	return changedUsers(a, "/users", u), nil
 }
@@ -168,8 +171,21 @@ func registerMany(c *call) (*result, *refusal) {
 	a := c.app
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	free := make(names)
+	for _, r := range in {
+		if a.users[r.Username] == nil {
+			free[r.Username] = struct{}{}
+		}
+	}
+	if no := c.tooManyUsers(len(free)); no != nil {
+		return nil, no
+	}
 	var added []*user
 	for _, r := range in {
+		if c.fails(r.Username) {
+			failed = append(failed, failure{r.Username, "internal error"}) // not documented
+			continue
+		}
 		if a.users[r.Username] != nil {
 			failed = append(failed, failure{r.Username, "the " + r.Username + " already exists"})
 			continue

@@ -213,8 +213,10 @@ func TestAttributes(t *testing.T) {
 	if got := put(form, "nickname=Ann+B&ext=%7B"); got.status != 200 || got.data(t) != `{"ext":"{","nickname":"Ann B"}` {
 		t.Errorf("form: got %v", got)
 	}
-	if got := put("application/json", `{"ext":"e"}`); got.status != 200 {
-		t.Errorf("json: got %v", got)
+	for _, ct := range []string{"application/json", "text/plain", ""} {
+		if got := put(ct, `{"ext":"e"}`); got.status != 415 || len(got.body) != 0 {
+			t.Errorf("%s: got %v, want 415 without a body", ct, got)
+		}
 	}
 	var body map[string]any
 	_ = json.Unmarshal(w.api("GET", "/metadata/user/u1", "").body, &body)
@@ -229,9 +231,17 @@ func TestAttributes(t *testing.T) {
 	if got := put(form, "x="+strings.Repeat("v", 2048)); got.status != 403 {
 		t.Errorf("over 2 KB: got %v", got)
 	}
-	if u, _ := w.User("", "u1"); !reflect.DeepEqual(u.Attributes, map[string]string{"nickname": "Ann B", "ext": "e"}) {
+	if u, _ := w.User("", "u1"); !reflect.DeepEqual(u.Attributes, map[string]string{"nickname": "Ann B", "ext": "{"}) {
 		t.Errorf("attributes %v", u.Attributes)
 	}
+	w.RevokeTokens()
+	got := put(form, "a=b")
+	body = nil
+	_ = json.Unmarshal(got.body, &body)
+	if got.status != 401 || len(body) != 3 || body["desc"] != "unauthorized" {
+		t.Errorf("without a valid token: got %v", got)
+	}
+	w.token = w.newToken()
 	w.run([]step{{method: "DELETE", path: "/metadata/user/u1", data: "true"}, {method: "GET", path: "/metadata/user/u1", data: "{}"}})
 }
 

@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/tasks"
+)
+
+// Where a limit comes from.
+const (
+	fromDefault  = "default"  // Easemob's documentation
+	fromSettings = "settings" // emq.yaml, as this command reads it
+	fromSet      = "set"      // emq limit set
+)
+
+func newLimitCmd(e *env) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "limit",
+		Short: "Look at the rate limits of endpoints, and change them",
+		Long: `Easemob limits the calls of an app, endpoint by endpoint, and workers keep to that
+together. The defaults are those of Easemob's documentation; a paid plan has others.
+They can be set for each app: in emq.yaml (apps.ALIAS.limits), or here, which wins
+and reaches all workers within seconds.
+
+A rate is COUNT/TIME such as 100/s, 6000/m or 1/30m; several, as in "10/m,1/s", hold
+at once. Messages are counted apart from calls: one call to 600 receivers is one
+call and 600 messages.`,
+		Example: `  emq limit list --app shop
+  emq limit set shop/messages.users --calls 200/s --messages 12000/m --reason 'new plan'
+  emq limit clear shop/messages.users`,
+	}, newLimitListCmd(e), newLimitSetCmd(e), newLimitClearCmd(e))
+}
+
+// A limitLine is one line of `emq limit list`.
+type limitLine struct {
+	App      string         `json:"app"`
+	Endpoint tasks.Endpoint `json:"endpoint"`
+	Limit    tasks.Limit    `json:"limit"`
+	From     string         `json:"from"`
+	By       string         `json:"by,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+	Since    time.Time      `json:"since,omitzero"`
+}
+
+func newLimitListCmd(e *env) *cobra.Command {
+	var (
+		app         string
+		all, asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the limits in force, and where they come from",
+		Long: `list shows the limit of each endpoint that is in use or whose limit is not Easemob's
+default; with --all, of every endpoint. What emq.yaml says is shown as this command
+reads it: a worker elsewhere may have another file.`,
+		Example: `  emq limit list
+  emq limit list --app shop --all --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := e.backend(cmd)
+			if err != nil {
+				return err
+			}
+			lines, err := b.limits(cmd.Context(), app, all)
+			if err != nil {
+				return asUsage(err)
+			}
+			l := e.newList(asJSON, "endpoint", "calls", "messages", "from", "by", "since", "why:")
+			for _, line := range lines {
+				l.row(line, limitTarget(line.App, line.Endpoint), rates(line.Limit.Calls), rates(line.Limit.Messages),
+					line.From, line.By, line.Since, line.Reason)
+			}
+			return e.endList(l, "limits but the defaults, and no endpoint is in use; --all shows every endpoint")
+		},
+	}
+	cmd.Flags().StringVar(&app, "app", "", "only the limits of this app")
+	cmd.Flags().BoolVar(&all, "all", false, "also endpoints that are not in use")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func rates(rates []tasks.Rate) string {
+	texts := make([]string, len(rates))
+	for i, r := range rates {
+		texts[i] = r.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+// limits lists the limits of the app, or of all apps when it is empty, by app
+// and endpoint.
+func (b *backend) limits(ctx context.Context, app string, all bool) ([]limitLine, error) {
+	set, err := b.store.Limits(ctx, someApps(app)...)
+	if err != nil {
+		return nil, err
+	}
+	queues, err := b.store.Queues(ctx, someApps(app)...)
+	if err != nil {
+		return nil, err
+	}
+	apps := someApps(app)
+	if app == "" {
+		if apps, err = b.store.Apps(ctx); err != nil {
+			return nil, err
+		}
+		for _, a := range b.cfg.Apps {
+			apps = append(apps, a.Alias)
+		}
+		if len(apps) == 0 {
+			apps = []string{b.cfg.appOrDefault()}
+		}
+	}
+	slices.Sort(apps)
+	inUse, bySet := map[string]bool{}, map[string]dlq.Limit{}
+	for _, q := range queues {
+		inUse[limitTarget(q.App, q.Endpoint)] = true
+	}
+	for _, l := range set {
+		bySet[limitTarget(l.App, l.Endpoint)] = l
+	}
+	var lines []limitLine
+	for _, app := range slices.Compact(apps) {
+		for _, info := range tasks.Endpoints() {
+			line := b.cfg.limit(app, info)
+			target := limitTarget(app, info.Endpoint)
+			l, isSet := bySet[target]
+			delete(bySet, target)
+			if isSet {
+				line.Limit, line.From, line.By, line.Reason, line.Since = l.Limit, fromSet, l.By, l.Reason, l.At
+			}
+			if all || inUse[target] || line.From != fromDefault {
+				lines = append(lines, line)
+			}
+		}
+	}
+	for _, l := range set { // of endpoints that this version does not know
+		if _, left := bySet[limitTarget(l.App, l.Endpoint)]; left {
+			lines = append(lines, limitLine{App: l.App, Endpoint: l.Endpoint, Limit: l.Limit, From: fromSet, By: l.By, Reason: l.Reason, Since: l.At})
+		}
+	}
+	return lines, nil
+}
+
+// limit is the limit of an endpoint as far as the settings say.
+func (c *config) limit(app string, info tasks.EndpointInfo) limitLine {
+	line := limitLine{App: app, Endpoint: info.Endpoint, Limit: info.Limit, From: fromDefault}
+	for _, a := range c.Apps {
+		if l, ok := a.Limits[info.Endpoint]; ok && a.Alias == app {
+			line.Limit, line.From = l, fromSettings
+		}
+	}
+	return line
+}
+
+func newLimitSetCmd(e *env) *cobra.Command {
+	var calls, messages, reason string
+	cmd := &cobra.Command{
+		Use:   "set APP/ENDPOINT [--calls RATES] [--messages RATES] --reason TEXT",
+		Short: "Set the limit of an endpoint of an app",
+		Long: `set limits the calls to an endpoint, or the messages that they send, or both; the one
+that is not given stays as it is. All workers keep to it within seconds, and until
+it is cleared.`,
+		Example: `  emq limit set shop/messages.users --calls 200/s --messages 12000/m --reason 'new plan'
+  emq limit set shop/groups.create --calls 10/s --reason 'kind to the database'`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: e.completeEndpoints,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			app, info, err := knownEndpoint(args[0])
+			if err != nil {
+				return err
+			}
+			if calls == "" && messages == "" {
+				return usagef("give --calls, --messages or both, such as --calls 200/s")
+			}
+			b, err := e.backend(cmd)
+			if err != nil {
+				return err
+			}
+			limit, err := b.inForce(cmd.Context(), app, info)
+			if err != nil {
+				return err
+			}
+			for _, change := range []struct {
+				flag, text string
+				to         *[]tasks.Rate
+			}{{"--calls", calls, &limit.Calls}, {"--messages", messages, &limit.Messages}} {
+				if change.text == "" {
+					continue
+				}
+				if *change.to, err = tasks.ParseRates(change.text); err != nil {
+					return usagef("%s: %s", change.flag, bound(err))
+				}
+			}
+			by := e.actor(reason)
+			err = b.store.SetLimit(cmd.Context(), dlq.Limit{App: app, Endpoint: info.Endpoint, Limit: limit, Reason: reason, By: by.Name})
+			if err != nil {
+				return asUsage(err)
+			}
+			e.warnUnknownApp(b.cfg, app)
+			_, err = fmt.Fprintf(e.out, "limit of %s: %s\n", limitTarget(app, info.Endpoint), limit)
+			return err
+		},
+	}
+	cmd.DisableFlagsInUseLine = true
+	cmd.Flags().StringVar(&calls, "calls", "", "calls, such as 200/s")
+	cmd.Flags().StringVar(&messages, "messages", "", "messages, such as 12000/m")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, shown to whoever looks at the limit")
+	_ = cmd.MarkFlagRequired("reason") // fails for an unknown flag only
+	return cmd
+}
+
+// inForce is the limit that is in force as far as settings and store know.
+func (b *backend) inForce(ctx context.Context, app string, info tasks.EndpointInfo) (tasks.Limit, error) {
+	if err := tasks.CheckApp(app); err != nil {
+		return tasks.Limit{}, &usageError{err}
+	}
+	set, err := b.store.Limits(ctx, app)
+	for _, l := range set {
+		if l.Endpoint == info.Endpoint {
+			return l.Limit, nil
+		}
+	}
+	return b.cfg.limit(app, info).Limit, err
+}
+
+func newLimitClearCmd(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:               "clear APP/ENDPOINT",
+		Short:             "Take back a limit that was set",
+		Long:              `clear takes back what "emq limit set" did: the limit of the settings, or else the default, is in force again.`,
+		Example:           "  emq limit clear shop/messages.users",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: e.completeEndpoints,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			app, endpoint := cutEndpoint(args[0])
+			if endpoint == "" {
+				return noEndpoint(args[0])
+			}
+			b, err := e.backend(cmd)
+			if err != nil {
+				return err
+			}
+			if err := b.store.ClearLimit(cmd.Context(), app, endpoint, e.actor("")); err != nil {
+				return asUsage(err)
+			}
+			_, err = fmt.Fprintln(e.out, "cleared", limitTarget(app, endpoint))
+			return err
+		},
+	}
+}
+
+func limitTarget(app string, endpoint tasks.Endpoint) string { return app + "/" + string(endpoint) }
+
+func cutEndpoint(target string) (string, tasks.Endpoint) {
+	app, endpoint, _ := strings.Cut(target, "/")
+	return app, tasks.Endpoint(endpoint)
+}
+
+func noEndpoint(target string) error {
+	return usagef("%q: name an endpoint, such as %s/messages.users; `emq limit list --all` shows all", target, strings.TrimSuffix(target, "/"))
+}
+
+// knownEndpoint reads APP/ENDPOINT.
+func knownEndpoint(target string) (string, tasks.EndpointInfo, error) {
+	app, endpoint := cutEndpoint(target)
+	if endpoint == "" {
+		return "", tasks.EndpointInfo{}, noEndpoint(target)
+	}
+	info, ok := endpoint.Info()
+	if !ok {
+		known := map[string]bool{}
+		for _, info := range tasks.Endpoints() {
+			known[string(info.Endpoint)] = true
+		}
+		return "", info, usagef("no endpoint %q%s; `emq limit list --all` shows all", endpoint, didYouMean(string(endpoint), known))
+	}
+	return app, info, nil
+}
+
+// completeEndpoints offers the endpoints of the configured apps.
+func (e *env) completeEndpoints(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	cfg, err := e.config(cmd)
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	apps := []string{cfg.appOrDefault()}
+	for _, app := range cfg.Apps {
+		apps = append(apps, app.Alias)
+	}
+	slices.Sort(apps)
+	var targets []string
+	for _, app := range slices.Compact(apps) {
+		for _, info := range tasks.Endpoints() {
+			targets = append(targets, limitTarget(app, info.Endpoint))
+		}
+	}
+	return targets, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,152 @@
+package dlq
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/imqueue/emq/tasks"
+)
+
+// A Limit is one that a person set for an endpoint of an app. It takes the
+// place of the one in the settings and in the table of endpoints, calls and
+// messages together, until it is cleared. Workers pick it up within seconds.
+type Limit struct {
+	App      string         `json:"app"`
+	Endpoint tasks.Endpoint `json:"endpoint"`
+	Limit    tasks.Limit    `json:"limit"`
+	Reason   string         `json:"reason"` // why, kept to 1024 bytes
+	By       string         `json:"by,omitempty"`
+	At       time.Time      `json:"at"` // to the millisecond, in UTC; zero in SetLimit means now
+}
+
+// SetLimit sets a limit, in the place of one that is there. Errors: a
+// *tasks.FieldError for an app or endpoint that can't be, for a limit without
+// rates or with a rate out of its bounds, and for a reason that is missing or
+// too long; otherwise a failure of Redis.
+func (s *Store) SetLimit(ctx context.Context, l Limit) error {
+	if err := l.validate(); err != nil {
+		return err
+	}
+	if l.At.IsZero() {
+		l.At = s.now()
+	}
+	l.At = l.At.UTC().Truncate(time.Millisecond)
+	l.Reason, l.By = tasks.Printable(l.Reason, noteMax), tasks.Printable(l.By, wordMax)
+	value, err := marshalJSON(l)
+	if err != nil {
+		return fmt.Errorf("set limit on %s of %s: %w", l.Endpoint, l.App, err)
+	}
+	if err := s.redis.SAdd(ctx, tasks.AppsKey, l.App).Err(); err != nil {
+		return fmt.Errorf("set limit on %s of %s: %w", l.Endpoint, l.App, err)
+	}
+	if err := s.redis.HSet(ctx, limitsKey(l.App), string(l.Endpoint), value).Err(); err != nil {
+		return fmt.Errorf("set limit on %s of %s: %w", l.Endpoint, l.App, err)
+	}
+	return nil
+}
+
+// ClearLimit takes a limit away, also one of an endpoint that this version does
+// not know. The actor is the caller's to record: nothing is left of a limit that
+// is cleared. Errors: one that wraps ErrNotFound when there is no such limit, a
+// *tasks.FieldError for an app that can't be, or a failure of Redis.
+func (s *Store) ClearLimit(ctx context.Context, app string, e tasks.Endpoint, _ Actor) error {
+	if err := tasks.CheckApp(app); err != nil {
+		return err
+	}
+	name := tasks.Printable(string(e), wordMax)
+	cleared, err := s.redis.HDel(ctx, limitsKey(app), string(e)).Result()
+	if err != nil {
+		return fmt.Errorf("clear limit on %s of %s: %w", name, app, err)
+	}
+	if cleared == 0 {
+		return fmt.Errorf("limit on %s of %s: %w", name, app, ErrNotFound)
+	}
+	return nil
+}
+
+// Limits lists the limits that were set for the apps, or for all that were ever
+// used when none is given, by app and endpoint. Those that can't be read are
+// named by the error, which then comes beside the others. Other errors: a
+// *tasks.FieldError for an app that can't be, or a failure of Redis.
+func (s *Store) Limits(ctx context.Context, apps ...string) ([]Limit, error) {
+	apps, err := s.someApps(ctx, apps)
+	if err != nil {
+		return nil, err
+	}
+	var limits []Limit
+	var damaged []error
+	for _, app := range apps {
+		values, err := s.redis.HGetAll(ctx, limitsKey(app)).Result()
+		if err != nil {
+			return nil, fmt.Errorf("list limits of %s: %w", app, err)
+		}
+		for endpoint, value := range values {
+			var l Limit
+			if err := json.Unmarshal([]byte(value), &l); err != nil {
+				damaged = append(damaged, fmt.Errorf("limit on %s of %s can't be read: clear it or set it again: %w",
+					tasks.Printable(endpoint, wordMax), app, err))
+				continue
+			}
+			l.App, l.Endpoint = app, tasks.Endpoint(endpoint)
+			limits = append(limits, l)
+		}
+	}
+	slices.SortFunc(limits, func(a, b Limit) int {
+		return strings.Compare(a.App+" "+string(a.Endpoint), b.App+" "+string(b.Endpoint))
+	})
+	return limits, errors.Join(damaged...)
+}
+
+// validate returns a *tasks.FieldError.
+func (l Limit) validate() error {
+	if err := tasks.CheckApp(l.App); err != nil {
+		return err
+	}
+	if err := checkEndpoint(l.Endpoint); err != nil {
+		return err
+	}
+	if len(l.Limit.Calls) == 0 && len(l.Limit.Messages) == 0 {
+		return &tasks.FieldError{Field: "limit", Bound: "must bound calls, messages or both, such as 100/s; clear the limit to go back to the default"}
+	}
+	text, err := l.Limit.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	if err := new(tasks.Limit).UnmarshalJSON(text); err != nil { // what can't be read again is out of its bounds
+		return err
+	}
+	if strings.TrimSpace(l.Reason) == "" {
+		return &tasks.FieldError{Field: "reason", Bound: "must be given: who meets the limit wants to know why it is there"}
+	}
+	if len(l.Reason) > noteMax {
+		return &tasks.FieldError{Field: "reason", Value: fmt.Sprintf("%d bytes", len(l.Reason)), Bound: fmt.Sprintf("at most %d bytes", noteMax)}
+	}
+	return nil
+}
+
+// checkEndpoint refuses an endpoint that this version does not know, and names
+// those that may have been meant.
+func checkEndpoint(e tasks.Endpoint) error {
+	if _, known := e.Info(); known {
+		return nil
+	}
+	var family, families []string
+	for _, info := range tasks.Endpoints() {
+		if info.Endpoint.Family() == e.Family() {
+			family = append(family, string(info.Endpoint))
+		}
+	}
+	for _, f := range tasks.Families() {
+		families = append(families, string(f))
+	}
+	bound := "must be FAMILY.NAME, with one of the families " + strings.Join(families, ", ")
+	if len(family) > 0 {
+		bound = "must be one of " + strings.Join(family, ", ")
+	}
+	return &tasks.FieldError{Field: "endpoint", Value: tasks.Printable(string(e), wordMax), Bound: bound}
+}
