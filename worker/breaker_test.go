@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -134,7 +135,7 @@ func TestWhatTellsThatEasemobIsAway(t *testing.T) {
 		{"refused connection", broken(errclass.TransportConnectionRefused), errAway},
 		{"cut short", broken(errclass.TransportCanceled), errNoWord},
 	} {
-		if got := wordOf(tc.a); got != tc.want {
+		if got := wordOf(tc.a); !errors.Is(got, tc.want) {
 			t.Errorf("%s: %v, want %v (verdict %+v)", tc.name, got, tc.want, tc.a.verdict)
 		}
 	}

@@ -46,7 +46,7 @@ func TestEveryDuplicateIsExplained(t *testing.T) {
 				t.Error("no answer was lost: nothing is shown")
 			case onUnknown == tasks.Retry && (duplicates != lost || dead != 0):
 				t.Errorf("%d duplicates and %d dead letters, want one duplicate for each of the %d lost answers", duplicates, dead, lost)
-			case onUnknown == tasks.Hold && (duplicates != 0 || int(dead) != lost):
+			case onUnknown == tasks.Hold && (duplicates != 0 || dead != lost):
 				t.Errorf("%d duplicates and %d dead letters, want one dead letter for each of the %d lost answers", duplicates, dead, lost)
 			}
 		})

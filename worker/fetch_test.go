@@ -449,6 +449,31 @@ func newWorldOnRedis(t *testing.T) *world {
 	return newWorldOn(t, server.URL(), redistest.Client(t, server), simulator.Config{})
 }
 
+// TestFetchOnCluster fetches from queues in several slots.
+func TestFetchOnCluster(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redisserver.Options{Args: []string{"cluster-enabled yes", "cluster-require-full-coverage no"}})
+	ctx := context.Background()
+	must(t, redistest.Client(t, server).Do(ctx, "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err())
+	url := server.URL() + "?cluster=true"
+	rdb, err := tasks.OpenRedis(url)
+	must(t, err)
+	t.Cleanup(func() { _ = rdb.Close() })
+	w := newWorldOn(t, url, rdb, simulator.Config{})
+	w.eventually("the cluster", func() bool { return strings.Contains(rdb.ClusterInfo(ctx).Val(), "cluster_state:ok") })
+	w.start()
+	for i := range 30 {
+		w.enqueue(text("u1"), tasks.ID(fmt.Sprint("m", i)), tasks.WithPriority(tasks.Priorities()[i%3]))
+	}
+	w.idle()
+	w.noDeadLetters()
+	for i := range 30 {
+		if n := w.executed(fmt.Sprint("m", i)); n != 1 {
+			t.Errorf("m%d executed %d times", i, n)
+		}
+	}
+}
+
 // TestIdleCost shows what an idle worker with all queues in use costs Redis.
 func TestIdleCost(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -236,8 +237,6 @@ type rate struct {
 	count                  int
 	span, tolerance, grain int64
 	interval               float64
-	lease                  int // permits worth leaseTime
-	keep                   time.Duration
 }
 
 // rates are all rates of an endpoint.
@@ -404,7 +403,7 @@ func (g *gate) giveBack(r rank) {
 	for _, x := range all.list {
 		args = append(args, x.name, x.interval)
 	}
-	if err := limitBackScript.Run(ctx, g.limits.redis, []string{g.key}, args...).Err(); err != nil && err != redis.Nil {
+	if err := limitBackScript.Run(ctx, g.limits.redis, []string{g.key}, args...).Err(); err != nil && !errors.Is(err, redis.Nil) {
 		return
 	}
 	g.open(r)
