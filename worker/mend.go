@@ -144,7 +144,7 @@ func (w *Worker) mend(ctx context.Context, a *attempt) (again bool, _ error) {
 	if b == nil {
 		return false, nil
 	}
-	stopped := b.read(a.verdict)
+	stopped := b.read(a.verdict, a.task.OnUnknown == tasks.Hold && !repeatable(a.task))
 	a.narrow()
 	again = !stopped && len(b.next) > 0
 	if !again {
@@ -172,7 +172,8 @@ func (w *Worker) mend(ctx context.Context, a *attempt) (again bool, _ error) {
 
 // read sorts the targets of the last call by its verdict. It says whether the
 // attempt stops, because the fault is neither the targets' nor their number's.
-func (b *batch) read(v errclass.Verdict) (stop bool) {
+// With once, targets whose outcome is unknown are not called again.
+func (b *batch) read(v errclass.Verdict, once bool) (stop bool) {
 	part := b.part()
 	half := (len(part) + 1) / 2
 	switch {
@@ -189,6 +190,9 @@ func (b *batch) read(v errclass.Verdict) (stop bool) {
 		if b.Split == "" {
 			b.Size *= 2
 		}
+	case v.OutcomeUnknown && once && len(part) < len(b.next):
+		// A person settles these; the others were not called and still may be.
+		b.next, b.Rest, b.Refused = without(b.next, part), without(b.Rest, part), note(b.Refused, v, slices.Clone(part))
 	case v.Class == errclass.ClassRetryable, v.Scope == errclass.ScopeApp:
 		return true
 	case len(part) == 1 && v.Rule != b.Split:
@@ -216,8 +220,8 @@ func (b *batch) readFailed(v errclass.Verdict, part []string) {
 }
 
 // end is the verdict on the task once nothing more is to be called in this
-// attempt: that of the targets to be called again, else that of the refused; nil
-// when all are done.
+// attempt: that of the targets to be called again, else that of the refused, an
+// unknown outcome before all; nil when all are done.
 func (b *batch) end() *errclass.Verdict {
 	list := b.later
 	if len(list) == 0 {
@@ -227,6 +231,9 @@ func (b *batch) end() *errclass.Verdict {
 		return nil
 	}
 	top := slices.MaxFunc(list, func(a, b refusal) int { return a.Verdict.Gravity() - b.Verdict.Gravity() })
+	if i := slices.IndexFunc(list, func(r refusal) bool { return r.Verdict.OutcomeUnknown }); i >= 0 {
+		top = list[i]
+	}
 	v := top.Verdict
 	if len(top.Targets) < len(b.whole.Targets()) {
 		v.Description = top.describe()

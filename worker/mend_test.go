@@ -129,6 +129,29 @@ func TestDonePartsAreNotRepeated(t *testing.T) {
 	}
 }
 
+// Of a send in parts that must not be repeated, the part whose answer was lost
+// waits for a person; the others are made, and are not in the dead letter.
+func TestUnknownPartAloneWaitsForAPerson(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	w.fault(simulator.Fault{Path: "/messages/users", Times: 1, Status: 413, BodyText: "too large"})
+	w.fault(simulator.Fault{Path: "/messages/users", Times: 1, Cut: simulator.CutAfter})
+	w.start()
+	id := w.enqueue(tasks.Message{Target: tasks.Users, To: names("u", 4), Body: tasks.Text{Msg: "hello"}}, tasks.OnUnknownOutcome(tasks.Hold))
+	entry := w.dead(id)
+	if got := entryNames(t, entry); entry.Reason != dlq.ReasonUnknownOutcome || !slices.Equal(got, []string{"u0", "u1"}) {
+		t.Errorf("dead letter: reason %s, about %v; want the unknown outcome of u0 and u1", entry.Reason, got)
+	}
+	for name, n := range w.received(id) {
+		if n != 1 {
+			t.Errorf("%s got it %d times", name, n)
+		}
+	}
+	if n := len(w.received(id)); n != 4 {
+		t.Errorf("%d recipients got it, want 4", n)
+	}
+}
+
 // Whatever a server refuses, and by whatever words, each target ends as it
 // would alone, and in a bounded number of calls.
 func TestEveryTargetEndsAsItWouldAlone(t *testing.T) {
@@ -170,7 +193,7 @@ func TestEveryTargetEndsAsItWouldAlone(t *testing.T) {
 					}
 				}
 			}
-			if b.read(v) {
+			if b.read(v, false) {
 				t.Fatal("stopped")
 			}
 		}

@@ -46,6 +46,13 @@ func (a *attempt) ending() errclass.Verdict {
 	return a.verdict
 }
 
+// limited says whether the last call met its endpoint's limit. The token's
+// endpoint is another one.
+func (a *attempt) limited() bool {
+	d := a.verdict.Delay
+	return !a.noToken && (d == errclass.DelayRate || d == errclass.DelayMinute)
+}
+
 // redelivered says whether an earlier attempt ended without success or did not
 // end at all, so that there may be a history to look at.
 func (a *attempt) redelivered() bool { return a.number > 1 }
@@ -159,9 +166,12 @@ func (w *Worker) permit(ctx context.Context, a *attempt, calls, messages int) (o
 	if calls <= 0 && messages <= 0 {
 		return true, nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(w.draining, cancel)()
 	wait, err := w.limits.wait(ctx, a.task, calls, messages)
 	switch {
-	case ctx.Err() != nil || w.cut.Err() != nil:
+	case ctx.Err() != nil:
 		return false, w.back(a, frontDelay, "cut short while it waited for a limit")
 	case err != nil:
 		return false, w.back(a, backRedis, "can't take leave from the rate limit: "+err.Error())
@@ -188,8 +198,8 @@ func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
 	a.verdict = w.classify(a)
 	word = wordOf(a)
 	w.metrics.call(a)
-	if d := a.verdict.Delay; d == errclass.DelayRate || d == errclass.DelayMinute {
-		w.limits.slow(ctx, a.task.App, a.task.Endpoint(), d)
+	if a.limited() {
+		w.limits.slow(ctx, a.task.App, a.task.Endpoint(), a.verdict.Delay)
 	}
 	if a.verdict.Unknown {
 		w.noteUnknown(ctx, a)

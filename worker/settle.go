@@ -82,7 +82,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 	if (counted && a.number >= a.task.MaxAttempts) || time.Now().Add(wait).After(a.task.Deadline()) {
 		return w.bury(ctx, a, dlq.ReasonExhausted, v)
 	}
-	if limit := v.Delay == errclass.DelayRate || v.Delay == errclass.DelayMinute; limit && 0 < failures && failures <= frontTries {
+	if a.limited() && 0 < failures && failures <= frontTries {
 		wait = frontDelay // its endpoint is closed for all until it may be called again
 	}
 	w.line(a, endRetry, nextIn(max(0, wait)))

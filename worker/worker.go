@@ -46,6 +46,7 @@ type Worker struct {
 	limits   *limits
 	board    *board
 	metrics  *metrics
+	draining context.Context // ends when no task is taken any more
 	cut      context.Context // ends when calls in flight must end
 	cutNow   context.CancelFunc
 	running  atomic.Bool
@@ -62,6 +63,7 @@ func New(cfg Config) (_ *Worker, err error) {
 		breakers: newBreakers(cfg.Apps, cfg.Logger, openFor), metrics: newMetrics(),
 	}
 	w.SetRules(cfg.Rules)
+	w.draining = context.Background()
 	w.cut, w.cutNow = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -130,6 +132,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	background, stop := context.WithCancel(ctx)
 	defer stop()
+	w.draining = background
 	var loops sync.WaitGroup
 	loops.Go(func() { w.board.run(background) })
 	lanes := w.lanes()
