@@ -205,7 +205,7 @@ func bannedRules() []Rule {
 			ID: "target-banned", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
 				": *user*banned", "user is disabled", "user has been disabled", "user account is disabled", ": *user*deactivated", ": *user*been frozen", "user is frozen", "user is forbidden", "user is not activated", "user not activated",
 				"user not active", "user is not active", "user is inactive", ": *account*disabled", ": *account*banned", ": *account*frozen", "account is locked",
-				": *sender*muted", ": *user*muted", "globally muted", "global mute", "you are muted", "you have been muted",
+				": *sender*muted", ": *user*muted", "in the mute list", "in mute list", "in muted list", "globally muted", "global mute", "you are muted", "you have been muted",
 				"group is disabled", "group has been disabled", ": *group*is banned", ": *group*been banned", "room is disabled", "room has been disabled", ": *room*is banned", ": *room*been banned",
 				"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "群*禁用", "聊天室*封禁", "禁言",
 			},

@@ -157,7 +157,7 @@ func stateRules() []Rule {
 				"If an earlier attempt made the group, settle it with `emq dlq resolve ID --sent`; else choose another ID with `emq dlq edit`.",
 				"若群组是之前的尝试创建的，请用 `emq dlq resolve ID --sent` 定论；否则用 `emq dlq edit` 换一个 ID。",
 			}),
-		wrong(Rule{ID: "blocked-member", Statuses: client, Mend: MendLeaveOut, Contains: []string{"in blacklist", "in the blacklist", "in group blacklist", "in*blacklist", "blacklisted", "been blocked", "is blocked", "黑名单", "被拉黑"}},
+		wrong(Rule{ID: "blocked-member", Statuses: client, Body: BodyObject, Mend: MendLeaveOut, Contains: []string{"in blacklist", "in the blacklist", "in group blacklist", "in*blacklist", "blacklisted", "been blocked", "is blocked", "黑名单", "被拉黑"}},
 			Text{"The user is on the block list of the group or room and can't join.", "该用户在群组或聊天室的黑名单中，无法加入。"},
 			Text{"Unblock the user first and run `emq dlq resend`, or take the name out with `emq dlq edit`.", "请先将该用户移出黑名单再执行 `emq dlq resend`，或用 `emq dlq edit` 去掉该用户。"}),
 		wrong(Rule{ID: "recall-too-late", Statuses: client, Contains: []string{"recall time limit", "recall time", "recall*expire", "recall*timeout", "recall*too late", "recall*too old", "撤回*超", "超*撤回", "超时*撤回"}},

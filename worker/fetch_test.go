@@ -275,6 +275,34 @@ func TestBoard(t *testing.T) {
 	}
 }
 
+// TestFetchThatFindsNothing has another worker take all tasks of a queue that
+// the board knows to have some, with leave for a single call.
+func TestFetchThatFindsNothing(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	ctx := context.Background()
+	apps := []App{{Alias: shop, Limits: map[tasks.Endpoint]tasks.Limit{tasks.EndpointMessagesUsers: limit(t, "1/30m", "")}}}
+	log := slog.New(slog.DiscardHandler)
+	b := newBoard(rdb, newLimits(rdb, nil, log, apps), nil, log, apps)
+	name := tasks.QueueName(shop, tasks.EndpointMessagesUsers, tasks.Low)
+	must(t, rdb.SAdd(ctx, registerKey, name).Err())
+	must(t, rdb.LPush(ctx, queueKey(name, keyPending), "x", "y", "z").Err())
+	must(t, b.register(ctx))
+	must(t, b.look(ctx))
+	q := b.next(ctx, shop, tasks.FamilyMessages)
+	if q == nil {
+		t.Fatal("nothing to fetch")
+	}
+	must(t, rdb.Del(ctx, queueKey(name, keyPending)).Err())
+	b.done(q, redis.Nil)
+	if again, _, _ := b.pick(lineupKey{shop, tasks.FamilyMessages}); again != nil {
+		t.Error("a queue that was found empty is asked again")
+	}
+	if !b.limits.take(ctx, shop, tasks.EndpointMessagesUsers, tasks.Low) {
+		t.Error("the only leave in half an hour was lost to a fetch that found nothing")
+	}
+}
+
 type atomicDuration struct {
 	mu sync.Mutex
 	d  time.Duration

@@ -414,6 +414,10 @@ func TestSlow(t *testing.T) {
 	}
 	_, wait := two.users().asked(t, high, 1, 0)
 	near("20 at the same time", wait, slowFirst-40*time.Millisecond)
+	c.advance(40 * time.Millisecond) // a slow one among them, when the pause is over
+	if wait := slow(one, errclass.DelayRate); wait > 0 {
+		t.Errorf("a late answer of the same time begins a pause of %v", wait)
+	}
 
 	c.advance(time.Minute)
 	near("one that comes a minute later", slow(two, errclass.DelayRate), slowFirst)
@@ -544,6 +548,55 @@ func TestWait(t *testing.T) {
 	}()
 	if _, err := l.wait(ended, task, 0, 40); !errors.Is(err, context.Canceled) {
 		t.Errorf("wait whose context ended: %v", err)
+	}
+}
+
+// TestWaiterIsNotStarved lets small permits come free of the pace and the guard
+// just before a large one asks again for what it waits for.
+func TestWaiterIsNotStarved(t *testing.T) {
+	t.Parallel()
+	c, rdb := newClock(t)
+	l := limit(t, "", "40/s")
+	one, two := newTestLimits(t, rdb, l).users(), newTestLimits(t, rdb, l).users()
+	large := func() (taken int, wait time.Duration) {
+		taken, wait, err := one.ask(context.Background(), one.rates.Load(), middle, 0, 30, 1, "large", time.Minute)
+		must(t, err)
+		return taken, wait
+	}
+	if taken, _ := two.asked(t, high, 0, 40); taken != 1 {
+		t.Fatal("the whole limit is not free")
+	}
+	taken, wait := large()
+	if taken != 0 {
+		t.Fatal("30 more of a limit that is used up")
+	}
+	c.advance(wait)
+	for name, r := range map[string]rank{"of the same priority": middle, "of a lower one": low} {
+		if taken, _ := two.asked(t, r, 0, 1); taken != 0 {
+			t.Errorf("a message %s takes what a waiter of another worker has claimed", name)
+		}
+	}
+	if taken, wait := two.asked(t, high, 0, 1); taken != 1 {
+		t.Errorf("a message of a higher priority waits %v for the waiter", wait)
+	}
+	if taken, wait := large(); taken != 1 {
+		t.Fatalf("the waiter is told to wait %v more", wait)
+	}
+	// Served, it claims nothing any more; nor does one whose process has died.
+	c.advance(800 * time.Millisecond) // the pace is open again, the claim would be there still
+	if taken, wait := two.asked(t, low, 0, 1); taken != 1 {
+		t.Errorf("after the waiter was served: wait %v", wait)
+	}
+	c.advance(2 * time.Second)
+	if taken, _ := two.asked(t, high, 0, 40); taken != 1 {
+		t.Fatal("the whole limit is not free again")
+	}
+	if taken, wait = large(); taken != 0 {
+		t.Fatal("30 more of a limit that is used up")
+	}
+	c.advance(wait + 1001*time.Millisecond)
+	if taken, wait := two.asked(t, low, 0, 1); taken != 1 {
+		t.Errorf("a claim outlives its waiter: wait %v", wait)
 	}
 }
 
