@@ -68,6 +68,11 @@ func (t *Table) Classify(e Evidence) Verdict {
 		e.Transport = TransportOther
 	}
 	a := read(e.Body)
+	if a.form == BodyOther && e.Status/100 != family2xx {
+		if cut, ok := readCut(e.Body); ok {
+			a = cut
+		}
+	}
 	v := t.judge(&e, a)
 	switch {
 	case e.Status/100 != family2xx || a.form != BodyObject || e.Transport != TransportNone:
@@ -102,12 +107,16 @@ func (t *Table) complaint(e Evidence, a answer, v Verdict) Verdict {
 
 // judge asks the rows in order.
 func (t *Table) judge(e *Evidence, a answer) Verdict {
-	text := a.haystack()
+	full, text := a.haystack(false), a.haystack(true)
 	word, _, _ := strings.Cut(text, ":")
 	v := Verdict{Status: e.Status, Error: a.err, Description: a.description}
 	for i := range t.rows {
 		r := &t.rows[i]
-		if !r.match(e, a.form, word, text) {
+		seen := text
+		if r.own {
+			seen = full
+		}
+		if !r.match(e, a.form, word, seen) {
 			continue
 		}
 		v.Class, v.Scope, v.Rule = r.Class, r.Scope, r.ID

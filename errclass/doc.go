@@ -10,6 +10,7 @@
 // no other knows. Status alone misleads with Easemob (429 can be a used-up plan,
 // 403 a rate limit, 500 a client's mistake, 401 something else than the token),
 // so rows match status, error word and stable fragments of the text together.
+// What is a name in a text is taken out of it before the builtin rows are asked.
 // The field "exception" differs between services and over time for one and the
 // same condition; it is never looked at.
 //

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"html"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -64,6 +65,26 @@ func read(body []byte) answer {
 	return answer{form: BodyOther, description: clip(redact(plain(body)), DescriptionMax)}
 }
 
+// readCut reads an error whose JSON ends too early, as far as it goes: a proxy or a
+// gateway cut it. A success is not read so, because what is missing may tell of a
+// failure.
+func readCut(body []byte) (a answer, ok bool) {
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 || len(body) > bodyMax || body[0] != '{' {
+		return answer{}, false
+	}
+	for _, whole := range [][]byte{
+		slices.Concat(body, []byte(`"}`)), // cut in a text
+		slices.Concat(body[:max(0, bytes.LastIndexByte(body, ','))], []byte("}")),
+	} {
+		var w wireBody
+		if json.Unmarshal(whole, &w) == nil && w.Error != "" {
+			return w.answer(), true
+		}
+	}
+	return answer{}, false
+}
+
 // wireBody holds the places where Easemob's services, and what stands in front of
 // them, put error word and text. Most send error and error_description; the
 // user-attribute service sends desc alone; gateways and newer services send
@@ -89,6 +110,7 @@ type wireBody struct {
 	Success  json.RawMessage `json:"success"`
 	Data     json.RawMessage `json:"data"`
 	Entities json.RawMessage `json:"entities"`
+	Msgs     json.RawMessage `json:"msgs"` // in place of data, in old answers to a recall of several messages
 	Action   json.RawMessage `json:"action"`
 	URI      json.RawMessage `json:"uri"`
 	Path     json.RawMessage `json:"path"`
@@ -128,6 +150,9 @@ func (w wireBody) answer() answer {
 	}
 	a.complains = w.Description != "" && !isYes(string(w.Description)) || !served && a.description != "" && (w.Desc != "" && !isYes(string(w.Desc)) || failing)
 	a.data, a.action, a.uri = w.Data, w.Action, w.URI
+	if a.data == nil {
+		a.data = w.Msgs
+	}
 	if a.uri == nil {
 		a.uri = w.Path
 	}
@@ -241,8 +266,10 @@ func cutAfter(s, mark, instead string) string {
 // haystack is what fragments are matched against: "error: description", both in
 // plain form. An answer without an error word starts with ":", one without a
 // description ends with it. An error that is a sentence of its own, in words or
-// in snake case, is also the description when there is none.
-func (a answer) haystack() string {
+// in snake case, is also the description when there is none. The builtin rows
+// are asked with names taken out of the sentences, too (anonymous); an operator's
+// own fragment may be about a name or a code.
+func (a answer) haystack(anonymous bool) string {
 	word := canonical(a.err)
 	description := a.description
 	switch {
@@ -254,5 +281,9 @@ func (a answer) haystack() string {
 	if description == "" {
 		return word + ":"
 	}
-	return word + ": " + phrase(dropBrackets(fold(description)))
+	text := phrase(dropBrackets(fold(description)))
+	if anonymous {
+		text = dropNames(text)
+	}
+	return word + ": " + text
 }

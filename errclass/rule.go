@@ -79,6 +79,7 @@ type row struct {
 	errors   []string // canonical
 	contains []pattern
 	all      bool // no column: matches everything
+	own      bool // the operator's: sees names, too
 }
 
 func newTable(rules []Rule) *Table {
@@ -163,7 +164,14 @@ func (t *Table) Extend(rules []Rule) (*Table, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return newTable(append(first, rows...)), nil
+	for _, r := range t.rows {
+		seen[r.ID] = seen[r.ID] || r.own
+	}
+	extended := newTable(append(first, rows...))
+	for i := range extended.rows {
+		extended.rows[i].own = seen[extended.rows[i].ID]
+	}
+	return extended, nil
 }
 
 const ruleIDMax = 64

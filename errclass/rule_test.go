@@ -167,6 +167,26 @@ func TestExtend(t *testing.T) {
 }
 
 // TestExtendRefuses breaks one field of a good row each.
+// An operator's own rule may be about a name, which the builtin ones do not see.
+func TestOwnRulesSeeNames(t *testing.T) {
+	t.Parallel()
+	own := Rule{ID: "desk", Contains: []string{"desk-7"}, Class: ClassPermanent, Why: Text{En: "x"}, Advice: Text{En: "y"}}
+	table, err := Default().Extend([]Rule{own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	another, err := table.Extend([]Rule{{ID: "other", Contains: []string{"sofa"}, Class: ClassPermanent, Why: Text{En: "x"}, Advice: Text{En: "y"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := Evidence{Kind: "call.raw", Status: 500, Body: errorBody("internal", "desk-7 is out", "")}
+	for _, table := range []*Table{table, another} {
+		if v := table.Classify(e); v.Rule != "desk" {
+			t.Errorf("judged by %s", v.Rule)
+		}
+	}
+}
+
 func TestExtendRefuses(t *testing.T) {
 	t.Parallel()
 	good := Rule{ID: "good", Statuses: []int{418}, Class: ClassPermanent, Why: Text{En: "W."}, Advice: Text{En: "A."}}

@@ -1,5 +1,10 @@
 package errclass
 
+import (
+	"slices"
+	"strings"
+)
+
 // credentialRules: the app key, the client's credentials, the token, a ban.
 // Nearly all of them hit every call of the app. Rows that hold an app ask for
 // Easemob's own JSON, so that no stranger's page on the way can do it.
@@ -69,13 +74,11 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			ID: "banned", Statuses: []int{family4xx, family5xx}, Body: BodyObject, Contains: []string{
-				"^forbidden_service_operation:", "service operation not allowed", "service operation is not allowed",
-				"app is suspended", "app has been suspended", "app is banned", "app is disabled", "app is frozen", "app is blocked", "app has been banned", "app has been disabled", "app has been frozen", "app was disabled",
-				"appkey is banned", "appkey is disabled", "appkey is frozen", "appkey has been banned", "appkey has been disabled", "appkey has been frozen",
-				"application is banned", "application is disabled", "application has been banned", "application has been disabled",
-				"organization is disabled", "organization is banned", "应用已被封", "应用已被禁", "应用被封", "应用被禁", "应用已冻结", "appkey已被", "appkey被",
-			},
+			ID: "banned", Statuses: []int{family4xx, family5xx}, Body: BodyObject, Contains: slices.Concat(
+				[]string{"^forbidden_service_operation:", "service operation not allowed", "service operation is not allowed", "应用已被封", "应用已被禁", "应用被封", "应用被禁", "应用已冻结", "appkey已被", "appkey被"},
+				said([]string{": app", "the app", "this app", "appkey", "application", "organization", "tenant"}, []string{"is", "was", "has been", "have been"},
+					[]string{"banned", "blocked", "closed", "deactivated", "disabled", "forbidden", "frozen", "locked", "shut down", "suspended", "terminated"}),
+			),
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"Easemob has banned the app, or the user the call is about.", "该应用或调用所涉及的用户已被环信封禁。"},
 			Advice: Text{
@@ -114,6 +117,19 @@ func credentialRules() []Rule {
 			},
 		},
 	}
+}
+
+// said are all sentences of one of the subjects, a verb and a state.
+func said(subjects, verbs, states []string) []string {
+	var all []string
+	for _, subject := range subjects {
+		for _, verb := range verbs {
+			for _, state := range states {
+				all = append(all, strings.Join(strings.Fields(subject+" "+verb+" "+state), " "))
+			}
+		}
+	}
+	return all
 }
 
 func tokenRank() []string {
@@ -247,8 +263,9 @@ func featureRules() []Rule {
 		{
 			ID: "feature-off", Statuses: []int{400, 402, 403, 404, 405, 406, 409, 422}, Body: BodyObject, Contains: []string{
 				"^service_open:", "^service_not_open:", "^feature_not", "^service_not_enabled:", "unopen", "not open", "not opened", "not be opened", "not been opened", "not enable",
-				"not been enabled", "not activated", "not been activated", "service not allow", "service is not allow", "not been turned on", "not turned on",
-				"is disabled", "service disabled", "feature disabled", "has been disabled for", "service is closed", "feature is closed", "is turned off", "not available for", "not subscribed", "not purchased", "not support this feature",
+				"not been enabled", "not activated", "not been activated", "service not allow", "service is not allow", "not allow$", "not been turned on", "not turned on",
+				"is disabled", "service disabled", "feature disabled", "has been disabled for", "service is closed", "feature is closed", "turned off", "not available for", "not subscribed", "not purchased", "not support this feature",
+				"switched off", "not switched on", "not configured", "not been configured", "not yet configured", "certificate*not", "no push certificate", "no certificate", "未配置", "没有配置", "未设置",
 				"feature*not support", "not supported in", "not supported by your", "not included in", "feature is not available", "function is not",
 				"未开通", "未启用", "没有开通", "未开启", "未打开", "未购买", "^forbidden_op:$",
 			},

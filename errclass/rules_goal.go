@@ -13,6 +13,8 @@ func goalRules() []Rule {
 			"already in group", "already in the group", "already in this group", "already in chatroom", "already in the chatroom",
 			"already in this chatroom", "already in room", "already in the room", "already a member", "already member", "already the member", "already been a member",
 			"already group member", "already joined", "already join", "already exist in group", "already exists in group", "already exist in chatroom", "already exists in chatroom",
+			"in the group already", "in group already", "in this group already", "in the chatroom already", "in chatroom already", "in this chatroom already", "in the room already",
+			"members already", "member already", "already part of", "already belong", "already been added",
 			"has joined the group", "has joined this group", "has joined the chatroom", "has joined this chatroom", "are already in", "is already in group", "is member of group already",
 			"已在群", "已经在群", "已是群成员", "已经是群成员", "已加入", "已经加入", "已在聊天室", "已经在聊天室",
 		}
@@ -21,7 +23,8 @@ func goalRules() []Rule {
 			"not exist in group", "not exist in the group", "not exist in this group", "not exist in chatroom", "not exist in the chatroom", "not exist in this chatroom",
 			"not in group", "not in the group", "not in this group", "not in chatroom", "not in the chatroom", "not in this chatroom", "not in room", "not in the room",
 			"not found in group", "not found in the group", "not found in chatroom", "not belong to group", "not belong to this group", "not belong to the group", "not belong to the chatroom", "not belong to this chatroom",
-			"not joined", "no longer in", "不在群", "不在该群", "不是群成员", "不是该群", "不在聊天室", "不在该聊天室", "不是聊天室成员", "非群成员", "未加入",
+			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of", "has left", "have left", "already left", "has quit", "already quit", "already been removed", "already removed",
+			"不在群", "不在该群", "不是群成员", "不是该群", "不在聊天室", "不在该聊天室", "不是聊天室成员", "非群成员", "未加入",
 		}
 		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "已是管理员", "已经是管理员"}
 		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "不是管理员", "非管理员"}
@@ -198,17 +201,31 @@ func groupMissing() []string {
 	}
 }
 
-// bannedRules: what the call is about is there, but barred from use.
+// bannedRules: what the call is about is there, but barred from use, or from this.
 func bannedRules() []Rule {
 	return []Rule{
 		{
-			ID: "target-banned", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
-				": *user*banned", "user is disabled", "user has been disabled", "user account is disabled", ": *user*deactivated", ": *user*been frozen", "user is frozen", "user is forbidden", "user is not activated", "user not activated",
-				"user not active", "user is not active", "user is inactive", ": *account*disabled", ": *account*banned", ": *account*frozen", "account is locked",
-				": *sender*muted", ": *user*muted", "in the mute list", "in mute list", "in muted list", "globally muted", "global mute", "you are muted", "you have been muted",
-				"group is disabled", "group has been disabled", ": *group*is banned", ": *group*been banned", "room is disabled", "room has been disabled", ": *room*is banned", ": *room*been banned",
-				"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "群*禁用", "聊天室*封禁", "禁言",
+			// Before the bans, whose words a refusal to mute or block an owner repeats.
+			ID: "owner-protected", Statuses: []int{family4xx, 500}, Body: BodyObject, Mend: MendLeaveOut, Contains: []string{
+				"operation on group owner", "operation on chatroom owner", "operation on owner", "operation on room owner", "owner cannot be", "owner cannot*mute", "owner cannot*block", "owner cannot*remove",
+				"cannot remove*owner", "cannot kick*owner", "cannot mute*owner", "cannot block*owner", "is owner of", "is the owner", "is group owner", "不能*群主", "群主不能", "群主*不能", "是群主",
 			},
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why: Text{"The owner of a group or room can't be muted, blocked or removed.", "不能对群主或聊天室所有者禁言、拉黑或移出。"},
+			Advice: Text{
+				"Take the owner's name out with `emq dlq edit`, or transfer ownership first and run `emq dlq resend`.",
+				"请用 `emq dlq edit` 去掉所有者，或先转让群组再执行 `emq dlq resend`。",
+			},
+		},
+		{
+			ID: "target-banned", Statuses: []int{family4xx}, Body: BodyObject, Contains: slices.Concat(
+				said([]string{"user", "sender", "account", "member", "receiver", "recipient", "group", "chatroom", "room"}, []string{"", "is", "was", "has been", "have been"},
+					[]string{"banned", "deactivated", "disabled", "forbidden", "frozen", "globally muted", "inactive", "locked", "muted", "not activated", "not active", "suspended"}),
+				[]string{
+					": *user*banned", ": *account*banned", ": *user*deactivated", "in the mute list", "in mute list", "in muted list", "globally muted", "global mute", "you are muted", "you have been muted",
+					"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "群*禁用", "聊天室*封禁", "禁言",
+				},
+			),
 			Class: ClassNeedsHuman, Scope: ScopeJob,
 			Why: Text{"The user, group or room that the call is about is banned, disabled or muted.", "调用所涉及的用户、群组或聊天室已被封禁、停用或禁言。"},
 			Advice: Text{

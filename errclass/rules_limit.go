@@ -10,7 +10,7 @@ func limitRules() []Rule {
 	}
 	callRate := []string{
 		"^reach_limit:", "^rate_limit", "^too_many_request", "^request_limit", "^throttl", "^flow_control", "^over_limit:",
-		"api limit", "too many request", "too many call", "rate limit", "ratelimit", "rate exceeded", "request rate", "call rate", "request limit", "requests limit", "api call",
+		"api limit", "too many request", "too many call", "rate limit", "ratelimit", "rate exceeded", "request rate", "call rate", "request limit", "limit request", "requests limit", "api call",
 		"per second", "per minute", "/s limit", "qps", "frequency", "frequent", "too fast", "flow control", "flow limiting", "flowexception", "throttl", "slow down",
 		"sentinel", "频繁", "频率", "限流", "流控", "请求过多", "请求过快", "太快",
 	}
@@ -52,25 +52,27 @@ func limitRules() []Rule {
 			},
 		},
 		{
-			// The quota is the day's. Holding a call for hours and then making it
-			// unasked is worse than asking a person.
-			ID: "broadcast-quota", Statuses: []int{family4xx}, Contains: []string{"broadcast*limit", "broadcast*exceed", "broadcast*quota", "广播*上限", "广播*超"},
+			ID: "monthly-quota", Statuses: []int{403, 429}, Contains: []string{"per month", "monthly", "a month", "this month", "当月", "本月", "每月"},
 			Class: ClassNeedsHuman, Scope: ScopeJob,
-			Why: Text{"The day's quota of broadcasts is used up; it starts anew at 00:00 UTC (08:00 in Beijing).", "当天的广播次数已用完，UTC 零点（北京时间 8 点）重新计数。"},
+			Why: Text{"A quota of the month is used up.", "当月的额度已用完。"},
 			Advice: Text{
-				"Run `emq dlq resend` after that hour if the broadcast is still wanted, or have Easemob raise the quota; else `emq dlq discard`.",
-				"若仍需广播，请在此时刻之后执行 `emq dlq resend`，或联系环信商务上调额度；否则用 `emq dlq discard` 丢弃。",
+				"Have Easemob raise the quota, or wait for the next month, then run `emq dlq resend`; else `emq dlq discard`.",
+				"请联系环信商务上调额度，或待下月额度重新计数后执行 `emq dlq resend`；否则用 `emq dlq discard` 丢弃。",
 			},
 		},
 		{
+			// The day's: three broadcasts to all users, say. emq's own limit of the
+			// endpoint lets a fourth wait for the next day too; what has lost its point
+			// by then carries expires_at.
 			ID: "daily-quota", Statuses: []int{403, 429}, Contains: []string{
-				"per day", "daily", "a day", "one day", "today", "24 hours", "per month", "monthly", "当天", "今日", "每日", "每天", "本月", "每月",
+				"broadcast*limit", "broadcast*exceed", "broadcast*quota", "广播*上限", "广播*超",
+				"per day", "daily", "a day", "one day", "today", "24 hours", "tomorrow", "当天", "当日", "今日", "今天", "每日", "每天", "明天", "明日",
 			},
-			Class: ClassNeedsHuman, Scope: ScopeJob,
-			Why: Text{"A quota of the day or month is used up; days start at 00:00 UTC (08:00 in Beijing).", "当日或当月的额度已用完；每日额度于 UTC 零点（北京时间 8 点）重新计数。"},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayMinute,
+			Why: Text{"A quota of the day is used up; it starts anew at 00:00 UTC (08:00 in Beijing).", "当日的额度已用完；UTC 零点（北京时间 8 点）重新计数。"},
 			Advice: Text{
-				"Run `emq dlq resend` when the quota starts anew, or have Easemob raise it first; else `emq dlq discard`.",
-				"请在额度重新计数后执行 `emq dlq resend`，或先联系环信商务上调额度；否则用 `emq dlq discard` 丢弃。",
+				"emq tries again now and then, without spending an attempt, until the task's age limit. Have Easemob raise the quota if it is used up often.",
+				"emq 会不时重试，不消耗尝试次数，直至任务的最长时限。若经常用完，请联系环信商务上调额度。",
 			},
 		},
 		{

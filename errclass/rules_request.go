@@ -31,7 +31,7 @@ func boundRules() []Rule {
 			},
 		},
 		manyTargets("too-many-targets", Rule{Statuses: []int{family4xx, 500}, Contains: []string{
-			"more than max", "size is too large", "size cannot exceed", "to exceed limit", "cannot exceed limit", "exceed allowed", "exceeds allowed",
+			"more than max", "more than the max", "size is more than", "size more than", "list size", "size is too large", "size cannot exceed", "to exceed limit", "cannot exceed limit", "exceed allowed", "exceeds allowed",
 			"exceed allowed batch size", "batch put users limit", "over flow limit", "size must be between", "number must be between", "count must be between",
 			"greater than the upper range", "upper range value", "maximum quantity", "maximum number limit", "max number of", "maximum number of names", "maximum number of users per",
 			"param reaches limit", "body reaches limit", "request body exceeds maximum limit", "too many users in", "too many usernames", "too many names", "too many ids", "too many items", "too many recipients", "too many targets",
@@ -51,6 +51,7 @@ func boundRules() []Rule {
 				"请用 `emq dlq edit` 缩短内容：改为发送链接或上传文件，不要把内容直接放入消息。",
 			},
 		},
+		tooLong("column-too-short", Rule{Statuses: []int{500}, Body: BodyObject, Contains: []string{"data truncation", "data too long"}}),
 		tooLong("field-too-long", Rule{Statuses: client, Contains: []string{
 			"too long", "length exceed", "length is too", "length must", "length should", "length cannot", "length limit", "length of*exceed", "max length", "maximum length", "longer than", "over length", "overlength", "characters",
 			"cannot exceed", "single key limit", "single value limit", "cannot be greater than", "cannot be larger than", "cannot be more than", "cannot be longer", "must be less than", "must be no more", "must not exceed", "should not exceed", "should be less than",
@@ -70,7 +71,8 @@ func boundRules() []Rule {
 			},
 		},
 		{
-			ID: "edit-limit", Statuses: client, Contains: []string{"edit limit", "edit times", "edit count", "modified too many", "edited too many", "rewrite*limit", "rewrite*times"},
+			ID: "edit-limit", Statuses: client, Contains: []string{"edit limit", "edit times", "edit count", "modified too many", "edited too many", "rewrite*limit", "rewrite*times",
+				"number of modifications", "modification*limit", "modification count", "modification times", "number of edits", "maximum edits", "修改次数", "编辑次数"},
 			Class: ClassPermanent, Scope: ScopeJob,
 			Why:    Text{"The message has been edited as often as is allowed (10 times).", "该消息的编辑次数已达上限（10 次）。"},
 			Advice: Text{"Drop the call with `emq dlq discard`, or send a new message.", "请用 `emq dlq discard` 丢弃，或改为发送新消息。"},
@@ -146,11 +148,6 @@ func stateRules() []Rule {
 		}},
 			Text{"Easemob's content rules refuse a name or text in the request.", "名称或文本内容不合规，被环信拒绝。"},
 			Text{"Change the wording with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 修改文字，或用 `emq dlq discard` 丢弃。"}),
-		wrong(Rule{ID: "owner-protected", Statuses: []int{family4xx, 500}, Mend: MendLeaveOut, Contains: []string{
-			"operation on group owner", "operation on chatroom owner", "operation on owner", "operation on room owner", "owner cannot be", "cannot remove*owner", "cannot kick*owner", "cannot mute*owner", "cannot block*owner", "is owner of", "is the owner", "is group owner", "不能*群主", "群主不能", "是群主",
-		}},
-			Text{"The owner of a group or room can't be muted, blocked or removed.", "不能对群主或聊天室所有者禁言、拉黑或移出。"},
-			Text{"Take the owner's name out with `emq dlq edit`, or transfer ownership first and run `emq dlq resend`.", "请用 `emq dlq edit` 去掉所有者，或先转让群组再执行 `emq dlq resend`。"}),
 		wrong(Rule{ID: "group-exists", Statuses: []int{family4xx, 500}, Contains: []string{"group id*already exist", "group*already exist", "room*already exist", "群组*已存在", "聊天室*已存在"}},
 			Text{"The group ID is taken.", "群组 ID 已被占用。"},
 			Text{
@@ -223,6 +220,13 @@ func requestRules() []Rule {
 			"service operation not supported", "webapplicationexception", "not full text indexed", "request method*not supported", "method not allowed", "content type*not supported", "unsupported media type", "no handler found",
 		}},
 			Text{"Easemob has no such call: the path, the method or the query is wrong (it reports this as 500).", "环信没有此接口：路径、方法或查询条件有误（以 500 返回）。"}, editCall),
+		{
+			// Late, because "check it and try again" is said of mistakes, too.
+			ID: "try-again", Statuses: client, Contains: []string{"try again", "is creating", "请重试", "再试"},
+			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayBackoff,
+			Why:    Text{"The service asks to try again.", "服务端要求重试。"},
+			Advice: retriedByItself(),
+		},
 		// Not under 5xx, where these words only say which service failed.
 		wrong(Rule{ID: "message-refused", Statuses: []int{400, 401, 403, 404, 422}, Errors: []string{"message_send_error", "message_recall_error", "message_rewrite_error"}},
 			Text{"The message service refuses the request as it is.", "消息服务不接受该请求。"}, readAndEdit()),

@@ -11,6 +11,15 @@ func statusRules() []Rule {
 		"emq 会按退避间隔自动重试。该调用可能已执行：消息可用 `emq dlq resolve` 定论。",
 	}
 	return []Rule{
+		{
+			ID: "not-https", Statuses: []int{400, 495, 496, 497}, Body: BodyOther, Contains: []string{"sent to https port", "http request to an https", "http request to https", "ssl certificate", "client certificate"},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"The host is called without TLS, or wants a client certificate; it is not configured as this app's REST host.", "未以 HTTPS 访问该域名，或其要求客户端证书：配置的 REST 域名有误。"},
+			Advice: Text{
+				"Set the app's easemob_url to the REST API domain shown in the Easemob console, with https, then run `emq dlq resend`.",
+				"请将该应用的 easemob_url 设为环信控制台显示的 REST API 域名（使用 https），然后执行 `emq dlq resend`。",
+			},
+		},
 		row(Rule{ID: "bad-request", Statuses: []int{400}, Class: ClassPermanent},
 			Text{"Easemob does not accept the request as it is.", "环信不接受该请求。"}, readAndEdit()),
 		row(Rule{ID: "unauthorized-operation", Statuses: []int{401}, Class: ClassPermanent},
@@ -27,7 +36,7 @@ func statusRules() []Rule {
 		},
 		{
 			ID: "blocked-by-firewall", Statuses: []int{400, 404, 405, 406, 418, 451}, Body: BodyOther, Contains: []string{
-				"blocked", "firewall", "waf", "access denied", "security policy", "captcha", "attention required", "denied by", "potential threat", "拦截", "安全策略",
+				"blocked", "firewall", "waf", "access denied", "security policy", "captcha", "attention required", "denied by", "potential threat", "拦截", "阻断", "安全策略", "安全威胁",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeJob,
 			Why: Text{"A firewall on the way to Easemob's API blocked the call.", "途中的防火墙拦截了该请求。"},

@@ -109,6 +109,9 @@ func (r *row) coversText(c *row) bool {
 	if len(r.errors) > 0 && (!known || !slices.Contains(r.errors, word)) {
 		return false
 	}
+	if len(r.contains) > 0 && c.own && !r.own {
+		return false // what c looks for may be a name, which r does not see
+	}
 	return len(r.contains) == 0 || slices.ContainsFunc(texts, func(text string) bool {
 		return slices.ContainsFunc(r.contains, func(p pattern) bool { return p.match(text) })
 	})
