@@ -302,7 +302,7 @@ func TestExceptionIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, exception := range []string{"", "reach_limit", "resource_limited", "users [u] are not members of this group!", "already in group"} {
 		v := Classify(Evidence{Kind: "group.add_members", Status: 403, Body: errorBody("group_name_violation", "x is violation", exception)})
-		if v.Rule != "content-refused" {
+		if v.Rule != "content-violation" {
 			t.Errorf("exception %q: rule %s", exception, v.Rule)
 		}
 	}

@@ -1,8 +1,10 @@
 package errclass
 
 import (
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // dropNames takes the names out of a folded text, and the lists that dropBrackets
@@ -54,6 +56,10 @@ func isName(token, before, between, rest string) bool {
 		return before != "" // a text that is nothing but a quoted word is the message
 	}
 	next = strings.TrimLeft(next, "'\" ")
+	if first, _ := utf8.DecodeRuneInString(next); unicode.Is(unicode.Han, first) && !partOfWhom[token] {
+		between = strings.TrimRight(between, "'\" :")
+		return slices.ContainsFunc(namesWhomZh, func(word string) bool { return strings.HasSuffix(between, word) })
+	}
 	if end := strings.IndexFunc(next, func(r rune) bool { return !unicode.IsLetter(r) }); end >= 0 {
 		next = next[:end]
 	}
@@ -67,8 +73,11 @@ func isName(token, before, between, rest string) bool {
 }
 
 // mixed reports whether a word has letters as well as digits, other than a number
-// with its unit ("5kb") and a class name.
+// with its unit ("5kb") and a class name; or is an app key.
 func mixed(token string) bool {
+	if strings.Contains(strings.Trim(token, "#"), "#") {
+		return true
+	}
 	digit := strings.IndexFunc(token, unicode.IsDigit)
 	if digit < 0 || strings.HasSuffix(token, "exception") || strings.HasSuffix(token, "error") {
 		return false
@@ -95,7 +104,8 @@ func wordSet(words string) map[string]bool {
 
 var (
 	// namesWhom are the words after which sentences name somebody or something.
-	namesWhom = wordSet("user users username usernames member owner sender receiver group groupid grpid chatroom room appkey of")
+	namesWhom   = wordSet("user users username usernames member owner operator sender receiver group groupid grpid chatroom room appkey of")
+	namesWhomZh = []string{"用户", "成员", "好友", "账号", "帐号", "群", "群组", "聊天室", "应用"}
 	// sentenceGoesOn are the words that follow a name, and are none.
 	sentenceGoesOn = wordSet("already also and are be been can cannot could do does did dose exist exists had has have in is join joined must no not of or should to was were will would")
 	// partOfWhom are nouns that make one idea with the word before: "user account is".

@@ -25,7 +25,7 @@ func credentialRules() []Rule {
 				"^organization_application_not_found:", "^application_not_found:", "^organization_not_found:", "^app_not_found:", "^auth_no_application:",
 				"could not find application", "cannot find application", "application not found", "app not found", "appkey not found",
 				"application not exist", "application does not exist", "app not exist", "app does not exist", "appkey not exist",
-				"appkey does not exist", "appkey is not exist", "organization not found", "organization does not exist", "应用不存在", "appkey不存在", "appkey 不存在",
+				"appkey does not exist", "appkey is not exist", "organization not found", "organization does not exist", "not served by", "belong*cluster", "belong*data cent", "wrong cluster", "wrong data cent", "not in this cluster", "集群错误", "数据中心", "应用不存在", "appkey不存在", "appkey 不存在",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"Easemob knows no such app on this host: the App Key is wrong, or the app lives in another data centre.", "该域名下没有此应用：App Key 有误，或应用属于其他数据中心。"},
@@ -63,7 +63,7 @@ func credentialRules() []Rule {
 		{
 			// Before the allow lists of groups, whose texts also speak of a whitelist.
 			ID: "address-refused", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
-				": *ip *whitelist", "ip address*not", "client ip", "remote ip", "source ip", "your ip", "request ip", "ip not allowed",
+				": *ip *whitelist", ": *ip *blacklist", "ip is blocked", "ip has been blocked", "ip黑名单", "ip address*not", "client ip", "remote ip", "source ip", "your ip", "request ip", "ip not allowed",
 				"ip is not allowed", "ip whitelist", "ip白名单", "ip不在", "ip 不在", "ip地址",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
@@ -75,8 +75,8 @@ func credentialRules() []Rule {
 		},
 		{
 			ID: "banned", Statuses: []int{family4xx, family5xx}, Body: BodyObject, Contains: slices.Concat(
-				[]string{"^forbidden_service_operation:", "service operation not allowed", "service operation is not allowed", "应用已被封", "应用已被禁", "应用被封", "应用被禁", "应用已冻结", "appkey已被", "appkey被"},
-				said([]string{": app", "the app", "this app", "appkey", "application", "organization", "tenant"}, []string{"is", "was", "has been", "have been"},
+				[]string{"^forbidden_service_operation:", "^app_suspended:", "^app_banned:", "^app_blocked:", "^app_disabled:", "^app_frozen:", "^app_forbidden:", "^account_blocked:", "^account_suspended:", "^account_disabled:", "^account_frozen:", "fetch*token*frequent", "account has been blocked", "service operation not allowed", "service operation is not allowed", "应用已被封", "应用已被禁", "应用被封", "应用被禁", "应用已冻结", "appkey已被", "appkey被"},
+				said([]string{": app", "the app", "this app", "appkey", "application", "organization", "tenant"}, []string{"", "is", "was", "has been", "have been"},
 					[]string{"banned", "blocked", "closed", "deactivated", "disabled", "forbidden", "frozen", "locked", "shut down", "suspended", "terminated"}),
 			),
 			Class: ClassNeedsHuman, Scope: ScopeApp,
@@ -245,7 +245,7 @@ func permissionRules() []Rule {
 			ID: "no-permission", Statuses: []int{400, 401, 403}, Body: BodyObject, Contains: []string{
 				"no permission", "permission is required", "permission denied", "permission required", "not have permission", "have no right", "not have*permission", "without permission",
 				"insufficient permission", "insufficient privilege", "insufficient scope", "not authorized to", "not permitted", "no authority", ": auth error",
-				"not allowed to", "access is denied", "access denied", "only*owner", "only*admin", "没有权限", "无权限", "权限不足", "无权",
+				"not allowed to", "access is denied", "access denied", "neither*owner", "neither*admin", "is not owner", "not the owner", "not group owner", "not a group owner", "only*owner", "only*admin", "没有权限", "无权限", "权限不足", "无权",
 			},
 			Class: ClassPermanent, Scope: ScopeJob,
 			Why: Text{"Easemob refuses the operation to whoever it is made for; the token is not the reason.", "操作者无权执行该操作，与 token 无关。"},
@@ -263,9 +263,10 @@ func featureRules() []Rule {
 		{
 			ID: "feature-off", Statuses: []int{400, 402, 403, 404, 405, 406, 409, 422}, Body: BodyObject, Contains: []string{
 				"^service_open:", "^service_not_open:", "^feature_not", "^service_not_enabled:", "unopen", "not open", "not opened", "not be opened", "not been opened", "not enable",
-				"not been enabled", "not activated", "not been activated", "service not allow", "service is not allow", "not allow$", "not been turned on", "not turned on",
+				"not been enabled", "^not_enabled:", "not activated", "not been activated", "not provisioned", "not been provisioned", "not been purchased", "not been subscribed", "not been authorized", "not yet been",
+				"feature switch", "plan only", "edition only", "only available in", "only available for", "only available to", "available in*plan", "available in*edition", "^plan_", "service not allow", "service is not allow", "not allow$", "not been turned on", "not turned on",
 				"is disabled", "service disabled", "feature disabled", "has been disabled for", "service is closed", "feature is closed", "turned off", "not available for", "not subscribed", "not purchased", "not support this feature",
-				"switched off", "not switched on", "not configured", "not been configured", "not yet configured", "certificate*not", "no push certificate", "no certificate", "未配置", "没有配置", "未设置",
+				"switched off", "not switched on", "not configured", "not been configured", "not yet configured", "certificate*not", "certificate*expired", "certificate*invalid", "no push certificate", "real-name", "real name", "^certification", "not certified", "identity verification", "实名", "no certificate", "未配置", "没有配置", "未设置",
 				"feature*not support", "not supported in", "not supported by your", "not included in", "feature is not available", "function is not",
 				"未开通", "未启用", "没有开通", "未开启", "未打开", "未购买", "^forbidden_op:$",
 			},

@@ -16,24 +16,24 @@ func goalRules() []Rule {
 			"in the group already", "in group already", "in this group already", "in the chatroom already", "in chatroom already", "in this chatroom already", "in the room already",
 			"members already", "member already", "already part of", "already belong", "already been added",
 			"has joined the group", "has joined this group", "has joined the chatroom", "has joined this chatroom", "are already in", "is already in group", "is member of group already",
-			"已在群", "已经在群", "已是群成员", "已经是群成员", "已加入", "已经加入", "已在聊天室", "已经在聊天室",
+			"已在群", "已经在群", "已是群成员", "已经是群成员", "已是聊天室成员", "已经是聊天室成员", "已是成员", "已经是成员", "已加入", "已经加入", "已在聊天室", "已经在聊天室",
 		}
 		notMember = []string{
 			"not members of", "not member of", "not a member", "not the member", "not group member", "not a group member", "not chatroom member", "not members",
 			"not exist in group", "not exist in the group", "not exist in this group", "not exist in chatroom", "not exist in the chatroom", "not exist in this chatroom",
 			"not in group", "not in the group", "not in this group", "not in chatroom", "not in the chatroom", "not in this chatroom", "not in room", "not in the room",
 			"not found in group", "not found in the group", "not found in chatroom", "not belong to group", "not belong to this group", "not belong to the group", "not belong to the chatroom", "not belong to this chatroom",
-			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of", "has left", "have left", "already left", "has quit", "already quit", "already been removed", "already removed",
+			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of", "not a part of", "not participant", "not a participant", "not the participant", "not participating", "has left", "have left", "already left", "has quit", "already quit", "already been removed", "already removed",
 			"不在群", "不在该群", "不是群成员", "不是该群", "不在聊天室", "不在该聊天室", "不是聊天室成员", "非群成员", "未加入",
 		}
-		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "已是管理员", "已经是管理员"}
-		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "不是管理员", "非管理员"}
+		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "had been admin", "has been admin", "been administrator", "been an admin", "already administrator", "already an administrator", "already*in*admin list", "已是*管理员", "已经是*管理员", "已是管理员", "已经是管理员"}
+		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "not in*admin list", "不是*管理员", "不是管理员", "非管理员"}
 		sameOwner = []string{
 			"new owner and old owner", "old owner and new owner", "already owner", "already the owner", "already is owner", "is owner already", "same owner", "owner is the same",
 			"已是群主", "已经是群主", "新旧群主",
 		}
-		friends    = []string{"already friend", "already a friend", "already contact", "already a contact", "already in contact", "already in roster", "已是好友", "已经是好友"}
-		notFriends = []string{"not friend", "not a friend", "not contact", "not a contact", "not in contact", "not in roster", "不是好友", "非好友"}
+		friends    = []string{"already friend", "already a friend", "already contact", "already a contact", "already in contact", "already in roster", "already your friend", "already your contact", "friends already", "contacts already", "already in*friend list", "already in*contact list", "already in*roster", "已在*好友", "已经在*好友", "已为*好友", "已是*好友", "已经是*好友"}
+		notFriends = []string{"not friend", "not a friend", "not contact", "not a contact", "not in contact", "not in roster", "not in*contact list", "not in*friend list", "not friends", "not contacts", "friendship*not exist", "contact*not exist", "不在*好友", "不是好友", "非好友"}
 		recalled   = []string{
 			"not_found msg", "not found msg", "already recalled", "already been recalled", "has been recalled", "msg not found", "message not found",
 			"msg not exist", "msg does not exist", "message not exist", "message does not exist", "^message_recall_error:*not_found", "已撤回", "已经撤回", "已被撤回", "消息不存在",
@@ -69,6 +69,24 @@ func goalRules() []Rule {
 	}
 
 	return []Rule{
+		// Before the members, whose "are already in" is said of lists, too.
+		doneForNamed("already-blocked", []string{"already*in*blacklist", "already*on*blacklist", "exists in*blacklist", "blacklist already", "already blocked", "blocked already", "already been blocked", "already blacklisted", "已在黑名单", "已经在黑名单", "已被拉黑", "已拉黑"},
+			append(both("block_members"), "user.block"),
+			Text{"The user is on the block list already.", "该用户已在黑名单中。"}),
+		doneForNamed("already-not-blocked", []string{"not in*blacklist", "not on*blacklist", "not exist in*blacklist", "not found in*blacklist", "blacklist*not contain", "not blocked", "not been blocked", "not blacklisted", "不在*黑名单", "未被拉黑", "未拉黑"},
+			append(both("unblock_members"), "user.unblock"),
+			Text{"The user is not on the block list.", "该用户本就不在黑名单中。"}),
+		doneForNamed("already-allowed", []string{"already*in*whitelist", "already*on*whitelist", "exists in*whitelist", "whitelist already", "already whitelisted", "whitelisted already", "已在*白名单", "已经在*白名单"}, both("allow_members"),
+			Text{"The user is on the allow list already.", "该用户已在白名单中。"}),
+		doneForNamed("already-not-allowed", []string{"not in*whitelist", "not on*whitelist", "not exist in*whitelist", "not found in*whitelist", "whitelist*not contain", "not whitelisted", "不在*白名单"}, both("disallow_members"),
+			Text{"The user is not on the allow list.", "该用户本就不在白名单中。"}),
+		doneForNamed("already-muted", []string{"already muted", "already been muted", "already mute", "muted already", "already in mute", "already in the mute", "already in*ban", "already banned", "已被禁言", "已禁言", "已经被禁言", "已处于*禁言", "已开启*禁言", "已经开启*禁言", "禁言已"},
+			append(both("mute_members", "mute_all"), "user.mute"),
+			Text{"Whom the call is to mute is muted already.", "禁言已经生效。"}),
+		doneForNamed("already-not-muted", []string{"not muted", "not been muted", "not mute", "not in mute", "not in the mute", "not in*mute", "not on*mute", "not in ban", "not banned", "already unmuted", "already been unmuted", "unmuted already", "未被禁言", "未禁言", "没有被禁言", "不在*禁言", "未开启*禁言", "未处于*禁言"},
+			both("unmute_members", "unmute_all"),
+			Text{"Whom the call is to unmute is not muted.", "该用户或群组本就未被禁言。"}),
+
 		doneForNamed("already-member", member, both("add_members"),
 			Text{"Everyone to be added is in the group or room already.", "要添加的用户都已在群组或聊天室中。"}),
 		wrong("member-exists", member,
@@ -104,23 +122,6 @@ func goalRules() []Rule {
 			Text{"The new owner and the old one are the same user.", "新旧所有者是同一用户。"},
 			Text{"Correct the new owner with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 更正新的所有者，或用 `emq dlq discard` 丢弃。"}),
 
-		doneForNamed("already-blocked", []string{"already in blacklist", "already in the blacklist", "already blocked", "already been blocked", "already blacklisted", "已在黑名单", "已经在黑名单", "已被拉黑", "已拉黑"},
-			append(both("block_members"), "user.block"),
-			Text{"The user is on the block list already.", "该用户已在黑名单中。"}),
-		doneForNamed("already-not-blocked", []string{"not in blacklist", "not in the blacklist", "not blocked", "not been blocked", "不在黑名单"},
-			append(both("unblock_members"), "user.unblock"),
-			Text{"The user is not on the block list.", "该用户本就不在黑名单中。"}),
-		doneForNamed("already-allowed", []string{"already in whitelist", "already in the whitelist", "already whitelisted", "已在白名单", "已经在白名单"}, both("allow_members"),
-			Text{"The user is on the allow list already.", "该用户已在白名单中。"}),
-		doneForNamed("already-not-allowed", []string{"not in whitelist", "not in the whitelist", "not whitelisted", "不在白名单"}, both("disallow_members"),
-			Text{"The user is not on the allow list.", "该用户本就不在白名单中。"}),
-		doneForNamed("already-muted", []string{"already muted", "already been muted", "already mute", "already in mute", "already in the mute", "已被禁言", "已禁言", "已经被禁言"},
-			append(both("mute_members", "mute_all"), "user.mute"),
-			Text{"Whom the call is to mute is muted already.", "禁言已经生效。"}),
-		doneForNamed("already-not-muted", []string{"not muted", "not been muted", "not mute", "not in mute", "not in the mute", "未被禁言", "未禁言", "没有被禁言", "不在禁言"},
-			both("unmute_members", "unmute_all"),
-			Text{"Whom the call is to unmute is not muted.", "该用户或群组本就未被禁言。"}),
-
 		done("already-contact", friends, []string{"user.add_contact"},
 			Text{"The two users are contacts already.", "两个用户已是好友。"}),
 		done("already-not-contact", notFriends, []string{"user.remove_contact"},
@@ -129,10 +130,10 @@ func goalRules() []Rule {
 			Text{"The two users are no contacts.", "两个用户不是好友。"},
 			Text{"Make them contacts first and run `emq dlq resend`, or drop the call with `emq dlq discard`.", "请先添加好友再执行 `emq dlq resend`，或用 `emq dlq discard` 丢弃。"}),
 
-		done("already-deactivated", []string{"already deactivated", "already been deactivated", "has been deactivated", "is deactivated", "already disabled", "already banned", "already inactive", "not activated", "已被封禁", "已封禁", "已经被封禁", "已被禁用"},
+		done("already-deactivated", []string{"already deactivated", "already been deactivated", "has been deactivated", "is deactivated", "already disabled", "already banned", "already inactive", "already in*deactivated", "in deactivated state", "not activated", "已被封禁", "已封禁", "已经被封禁", "已被禁用"},
 			[]string{"user.deactivate"},
 			Text{"The user is deactivated already.", "该用户已被封禁。"}),
-		done("already-activated", []string{"already activated", "already active", "already been activated", "already enabled", "is activated", "not deactivated", "not banned", "not disabled", "未被封禁", "未封禁"},
+		done("already-activated", []string{"already activated", "already active", "already been activated", "already enabled", "already in*active", "activated already", "in activated state", "in active state", "is activated", "not deactivated", "not banned", "not disabled", "未被封禁", "未封禁"},
 			[]string{"user.activate"},
 			Text{"The user is active already.", "该用户本就未被封禁。"}),
 		done("already-offline", []string{"not online", "is offline", "user offline", "already offline", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
@@ -141,7 +142,7 @@ func goalRules() []Rule {
 		done("already-recalled", recalled, []string{"message.recall"},
 			Text{"The message is gone from the server: recalled before, or expired.", "消息已不在服务器上：此前已撤回或已过期。"}),
 		// Only the addition of a reaction gives this text, so that it proves what the call was.
-		done("already-reacted", []string{"already operation this message"}, []string{"call.raw"},
+		done("already-reacted", []string{"already operat*this message"}, []string{"call.raw"},
 			Text{"The user has added this reaction already.", "该用户已添加过此表情回复。"}),
 
 		{

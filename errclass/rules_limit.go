@@ -16,9 +16,17 @@ func limitRules() []Rule {
 	}
 	return []Rule{
 		{
+			// First, because such an answer may quote the very text that it refuses.
+			ID: "content-violation", Statuses: []int{family4xx, 500}, Body: BodyObject, Contains: []string{
+				"_violation:", "violation_content:", "moderation_blocked:", "moderation_refused:", "moderation_rejected:", "sensitive_word:", "sensitive_words:", "sensitive_content:",
+				"content_blocked:", "content_illegal:", "illegal_content:", "content_refused:", "content_rejected:", "content_audit_failed:",
+			},
+			Class: ClassPermanent, Scope: ScopeJob, Why: contentRefused(), Advice: changeWording(),
+		},
+		{
 			ID: "plan-quota", Statuses: failing, Body: BodyObject, Contains: []string{
 				"^resource_limit", "exceeded the limit of*edition", "exceeded the limit of*plan", "exceeded the limit of*version", "exceeded the limit of*package", "upgrade to", "upgrade your", "community edition", "free edition", "trial edition",
-				"edition limit", "plan limit", "package limit", "plan quota", "quota of your", "dau limit", "mau limit", "daily active", "monthly active",
+				"edition limit", "plan limit", "package limit", "plan quota", "quota of your", "旗舰版", "专业版", "企业版", "dau limit", "mau limit", "daily active", "monthly active",
 				"limit of your plan", "limit of your package", "package*used up", "plan*used up", "套餐", "请升级", "社区版", "免费版",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
@@ -32,7 +40,7 @@ func limitRules() []Rule {
 			ID: "unpaid", Statuses: failing, Body: BodyObject, Contains: []string{
 				"arrears", "overdue", "insufficient balance", "balance is insufficient", "balance not enough", "payment required",
 				"service has expired", "service is expired", "service expired", "app is expired", "app has expired", "appkey is expired", "appkey has expired",
-				"trial has expired", "trial period", "license expired", "license has expired", "license is expired", "subscription expired", "subscription has expired", "subscription is expired", "欠费", "余额不足", "续费", "停服", "服务已到期",
+				"trial has expired", "trial period", "license*expired", "licence*expired", "^license", "^licence", "subscription expired", "subscription has expired", "subscription is expired", "欠费", "余额不足", "续费", "停服", "服务已到期",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"The app's service with Easemob has run out or is not paid.", "该应用的环信服务已到期或欠费。"},
@@ -76,6 +84,17 @@ func limitRules() []Rule {
 			},
 		},
 		{
+			ID: "package-exhausted", Statuses: []int{400, 402, 403, 429}, Body: BodyObject, Contains: []string{
+				"package*exhausted", "quota*exhausted", "balance*exhausted", "credit*exhausted", "used up", "recharge", "top up", "充值", "耗尽", "用尽", "用完",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"What was bought of this feature is used up.", "该功能的额度已用完。"},
+			Advice: Text{
+				"Buy more in the Easemob console or from Easemob's sales, then run `emq dlq resend`; else `emq dlq discard`.",
+				"请在环信控制台或联系环信商务购买，然后执行 `emq dlq resend`；否则用 `emq dlq discard` 丢弃。",
+			},
+		},
+		{
 			// Groups and rooms count per second, users per minute; neither kind nor body
 			// tells which, and a minute is right for both.
 			ID: "message-rate", Statuses: []int{family4xx}, Contains: []string{
@@ -107,7 +126,7 @@ func limitRules() []Rule {
 		},
 		{
 			ID: "concurrent-operation", Statuses: failing, Body: BodyObject, Contains: []string{
-				"concurren", "optimistic lock", "optimisticlock", "lock*fail", "fail*lock", "acquire*lock", "being processed", "in progress", "in processing", "deadlock",
+				"concurren", "optimistic lock", "optimisticlock", "lock fail", "lock failed", "failed to lock", "get lock", "acquire*lock", "obtain*lock", "lock timeout", "lock conflict", "lock wait", "being processed", "in progress", "in processing", "deadlock",
 				"并发", "正在处理", "处理中",
 			},
 			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayBackoff,
@@ -116,7 +135,7 @@ func limitRules() []Rule {
 		},
 		{
 			ID: "try-later", Statuses: failing, Contains: []string{
-				"again later", "try later", "retry later", "later retry", "in a few", "in a moment", "in a while", "temporarily", "temporary", "is busy", "server busy", "system busy",
+				"again later", "try later", "retry later", "later retry", "in a few", "in a moment", "in a while", "temporarily", "temporary", "is busy", "server busy", "system busy", "service busy", "overload", "over capacity", "at capacity",
 				"稍后", "稍候", "繁忙",
 			},
 			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayBackoff, OutcomeUnknown: true,
@@ -137,4 +156,12 @@ func limitRules() []Rule {
 			Advice: retriedByItself(),
 		},
 	}
+}
+
+func contentRefused() Text {
+	return Text{"Easemob's content rules refuse a name or text in the request.", "名称或文本内容不合规，被环信拒绝。"}
+}
+
+func changeWording() Text {
+	return Text{"Change the wording with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 修改文字，或用 `emq dlq discard` 丢弃。"}
 }

@@ -30,8 +30,17 @@ func boundRules() []Rule {
 				"请用 `emq dlq edit` 更正该用户，并修正入队的代码。",
 			},
 		},
+		{
+			ID: "members-over-maximum", Statuses: []int{family4xx}, Mend: MendSplit, Contains: []string{"greater than max user size", "larger than max user size", "more than max user size", "exceed*max user size"},
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why: Text{"The call names more members than the group or room may have.", "请求中的成员数超过群组或聊天室的人数上限。"},
+			Advice: Text{
+				"Raise the group's maxusers, or remove members, and run `emq dlq resend`; or cut the list with `emq dlq edit`.",
+				"请调大群组的 maxusers 或先移除成员，再执行 `emq dlq resend`；或用 `emq dlq edit` 缩短名单。",
+			},
+		},
 		manyTargets("too-many-targets", Rule{Statuses: []int{family4xx, 500}, Contains: []string{
-			"more than max", "more than the max", "size is more than", "size more than", "list size", "size is too large", "size cannot exceed", "to exceed limit", "cannot exceed limit", "exceed allowed", "exceeds allowed",
+			"more than max", "more than the max", "size is more than", "size more than", "list size", "size is too large", "size cannot exceed", "to exceed limit", "param*exceed*limit", "cannot exceed limit", "exceed allowed", "exceeds allowed",
 			"exceed allowed batch size", "batch put users limit", "over flow limit", "size must be between", "number must be between", "count must be between",
 			"greater than the upper range", "upper range value", "maximum quantity", "maximum number limit", "max number of", "maximum number of names", "maximum number of users per",
 			"param reaches limit", "body reaches limit", "request body exceeds maximum limit", "too many users in", "too many usernames", "too many names", "too many ids", "too many items", "too many recipients", "too many targets",
@@ -93,6 +102,19 @@ func boundRules() []Rule {
 // countRules: texts that speak of some bound, and no row before knows which.
 func countRules() []Rule {
 	return []Rule{
+		{
+			// Whatever it is, the service says who can mend it.
+			ID: "ask-the-vendor", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
+				"contact support", "contact us", "contact customer", "contact your", "contact*easemob", "contact*sales", "contact*business", "in the console", "on the console", "in console",
+				"apply for", "please purchase", "please subscribe", "联系客服", "联系商务", "联系环信", "联系销售", "联系技术支持", "控制台", "工单",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"Easemob wants something done in its console, or to be asked.", "需要在环信控制台操作，或联系环信处理。"},
+			Advice: Text{
+				"Do what the description says, then run `emq dlq resend`.",
+				"请按错误描述处理，然后执行 `emq dlq resend`。",
+			},
+		},
 		// 403 and 429 that count something nobody has named so far.
 		quota("quota-likely", Rule{Statuses: []int{403, 429}, Body: BodyObject, Contains: []string{
 			"exceed", "maximum", "upper limit", "reach*limit", "limit reached", "over limit", "too many", "上限", "超过", "超出", "contact*sales", "contact*business", "商务",
@@ -143,11 +165,9 @@ func stateRules() []Rule {
 	}
 	return []Rule{
 		wrong(Rule{ID: "content-refused", Statuses: []int{family4xx, 500}, Contains: []string{
-			"_violation:", "is violation", "violat", "sensitive", "illegal content", "content is illegal", "content*illegal", "forbidden word", "moderation", "antispam", "content security", "content*audit",
+			"is violation", "violat", "sensitive", "illegal content", "content is illegal", "content*illegal", "forbidden word", "moderation", "antispam", "content security", "content*audit",
 			"敏感", "违规", "违禁", "不合规", "审核",
-		}},
-			Text{"Easemob's content rules refuse a name or text in the request.", "名称或文本内容不合规，被环信拒绝。"},
-			Text{"Change the wording with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 修改文字，或用 `emq dlq discard` 丢弃。"}),
+		}}, contentRefused(), changeWording()),
 		wrong(Rule{ID: "group-exists", Statuses: []int{family4xx, 500}, Contains: []string{"group id*already exist", "group*already exist", "room*already exist", "群组*已存在", "聊天室*已存在"}},
 			Text{"The group ID is taken.", "群组 ID 已被占用。"},
 			Text{
@@ -186,6 +206,18 @@ func requestRules() []Rule {
 		"请对照环信 REST 文档，用 `emq dlq edit` 更正方法和路径。",
 	}
 	return []Rule{
+		{
+			// Late, for whatever no row before took for something else: kinds that bring
+			// about a state, and an answer that says that it is so.
+			ID: "already-so", Statuses: []int{400, 403, 409, 410}, Body: BodyObject,
+			Contains: []string{"already", "no need to", "not need", "need not", "无需", "不需要", "已经是", "已经在", "已处于", "已是", "已在"},
+			Kinds: append(both("add_members", "remove_members", "add_admin", "remove_admin", "mute_members", "unmute_members", "mute_all", "unmute_all",
+				"block_members", "unblock_members", "allow_members", "disallow_members", "transfer_owner"),
+				"user.deactivate", "user.activate", "user.force_offline", "user.add_contact", "user.remove_contact", "user.block", "user.unblock", "user.mute"),
+			Class: ClassSuccess, Scope: ScopeJob, Mend: MendLeaveOut,
+			Why:    Text{"What the call is to bring about is so already.", "目标状态已经成立。"},
+			Advice: nothingToDo(),
+		},
 		wrong(Rule{ID: "unsupported-media-type", Statuses: []int{415}},
 			Text{"Easemob does not take this type of body here.", "该接口不支持此类请求体。"},
 			Text{"Send a JSON object as the body, with `emq dlq edit`; calls by emq carry Content-Type: application/json themselves.", "请用 `emq dlq edit` 将请求体改为 JSON；emq 发出的请求自带 Content-Type: application/json。"}),
@@ -210,7 +242,7 @@ func requestRules() []Rule {
 		}},
 			Text{"A field holds a value that Easemob does not allow.", "某个字段的值不符合环信的要求。"}, editField),
 		wrong(Rule{ID: "value-not-read", Statuses: []int{500}, Body: BodyObject, Contains: []string{
-			"cannot be cast to", "for input string", "numberformatexception", "no enum constant", "argument type mismatch", "failed to convert value", "illegalargumentexception", "methodargumentnotvalid", "constraintviolation",
+			"cannot be cast to", "for input string", "incorrect string value", "numberformatexception", "no enum constant", "argument type mismatch", "failed to convert value", "illegalargumentexception", "methodargumentnotvalid", "constraintviolation",
 			"missing request header", "missing*parameter", "required*parameter", "must not be null", "must not be empty", "must not be blank", "cannot be empty", "cannot be null", "cannot be blank", "must be provided", "is not legal", "参数错误", "参数不合法", "不能为空",
 		}},
 			Text{"Easemob stumbled over a value in the request (it reports this as 500).", "请求中某个值导致环信处理出错（以 500 返回）。"}, editField),

@@ -103,7 +103,7 @@ var oneSpelling = strings.NewReplacer(
 	"black list", "blacklist", "black-list", "blacklist", "block list", "blacklist", "block-list", "blacklist", "blocklist", "blacklist",
 	"chat room", "chatroom", "user name", "username", "rate-limit", "rate limit",
 	"non-existent", "not exist", "nonexistent", "not exist", "non existent", "not exist", "no longer exist", "not exist",
-	"not be found", "not found",
+	"not be found", "not found", "already is ", "is already ", "already are ", "are already ",
 )
 
 // canonical brings an error word into snake case without package path and
