@@ -2,9 +2,11 @@ package tasks
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,14 +24,20 @@ func AppKey(app, name string) string { return "emq:{" + app + "}:" + name }
 func EntryKey(app, id string) string { return AppKey(app, "dl:"+id) }
 
 // ClaimKey is the key of the claim on an ID that the caller chose (a string):
-// "<nonce> <queue>" while the task lives, "done" for a while after its delivery.
+// "<nonce> <queue>" while the task lives, "done" for a while after its delivery;
+// "list <digest> <parts>" for a list that was split, whose parts have claims of
+// their own.
 func ClaimKey(app, id string) string { return AppKey(app, "id:"+id) }
 
 const (
 	claimDone = "done"
+	claimList = "list "
 	// claimSpare is how long a claim outlives the moment when its task was due.
 	// It only matters for a task that vanished without an end.
 	claimSpare = 90 * 24 * time.Hour
+	// listSettles is how long a list's parts may take to be queued once its ID is
+	// claimed. A younger claim stands, whatever is there of the parts.
+	listSettles = time.Minute
 )
 
 //go:embed lua/claim.lua
@@ -43,16 +51,9 @@ var claimScript = redis.NewScript(claimSource)
 func (c *Client) claim(ctx context.Context, batch []enqueueItem) {
 	pipe := c.redis.Pipeline()
 	answers := make([]*redis.Cmd, len(batch)) // in order: of two with one ID, the first wins
-	add := func(i int, run func(ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd) {
-		item := &batch[i]
-		t := item.task
-		keep := claimSpare + max(0, t.ProcessAt.Sub(t.EnqueuedAt))
-		answers[i] = run(ctx, pipe, []string{ClaimKey(t.App, t.ID), EntryKey(t.App, t.ID)},
-			t.nonce+" "+item.queue, keep.Milliseconds())
-	}
 	for i := range batch {
 		if t := batch[i].task; t.given && t.Generation == 0 && !batch[i].done {
-			add(i, claimScript.EvalSha)
+			answers[i] = batch[i].claimBy(ctx, pipe, claimScript.EvalSha, "")
 		}
 	}
 	if pipe.Len() == 0 {
@@ -61,7 +62,7 @@ func (c *Client) claim(ctx context.Context, batch []enqueueItem) {
 	_, _ = pipe.Exec(ctx)
 	for i, cmd := range answers {
 		if cmd != nil && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			add(i, claimScript.Eval)
+			answers[i] = batch[i].claimBy(ctx, pipe, claimScript.Eval, "")
 		}
 	}
 	if pipe.Len() > 0 {
@@ -72,14 +73,59 @@ func (c *Client) claim(ctx context.Context, batch []enqueueItem) {
 			continue
 		}
 		answer, err := cmd.Text()
-		if err != nil {
-			batch[i].fail(err)
-			continue
+		if err == nil {
+			err = c.judgeClaim(ctx, &batch[i], answer)
 		}
-		if err := c.judgeClaim(ctx, &batch[i], answer); err != nil {
+		if err != nil {
 			batch[i].fail(err)
 		}
 	}
+}
+
+// claimBy runs the claim script for the item, which may replace a claim that was
+// left behind.
+func (i *enqueueItem) claimBy(ctx context.Context, rdb redis.Scripter,
+	run func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd, leftBehind string,
+) *redis.Cmd {
+	t := i.task
+	claim := i.listClaim
+	if claim == "" {
+		claim = t.nonce + " " + i.queue
+	}
+	keep := claimSpare + max(0, t.ProcessAt.Sub(t.EnqueuedAt))
+	return run(ctx, rdb, []string{ClaimKey(t.App, t.ID), EntryKey(t.App, t.ID)}, claim, keep.Milliseconds(), leftBehind)
+}
+
+// claimLists takes the given IDs of the lists that items are parts of. The same
+// list has the same claim, so that it may be enqueued again; parts of another one
+// are failed with ErrDuplicate, before any of them is queued.
+func (c *Client) claimLists(ctx context.Context, items []enqueueItem) {
+	var lists []enqueueItem
+	at := map[*enqueueItem]int{}
+	for _, item := range items {
+		if _, known := at[item.partOf]; item.partOf != nil && !known {
+			at[item.partOf] = len(lists)
+			lists = append(lists, *item.partOf)
+		}
+	}
+	c.claim(ctx, lists)
+	for i := range items {
+		if list := items[i].partOf; list != nil {
+			if err := lists[at[list]].err; err != nil {
+				items[i].done, items[i].err = true, err
+			}
+		}
+	}
+}
+
+// claimOfList is the claim of a list that is split into so many parts.
+func claimOfList(t Task, parts int) (string, error) {
+	raw, err := encodeJSON(t.Payload)
+	if err != nil {
+		return "", within("payload", unwritable(err))
+	}
+	digest := sha256.Sum256(append([]byte(t.Kind()+" "), raw...))
+	return fmt.Sprintf("%s%x %d", claimList, digest[:8], parts), nil
 }
 
 // judgeClaim acts on the claim script's answer.
@@ -92,35 +138,100 @@ func (c *Client) judgeClaim(ctx context.Context, item *enqueueItem, answer strin
 	case claimDone:
 		return fmt.Errorf("delivered not long ago: %w", ErrDuplicate)
 	}
-	// Somebody else's claim. Either its task lives, or the producer died
-	// between claim and queue; then this enqueue takes over, or the task would
-	// be lost for good.
-	_, queue, ok := strings.Cut(answer, " ")
-	if _, _, _, known := ParseQueueName(queue); !ok || !known {
-		return fmt.Errorf("unreadable claim on ID: %w", ErrDuplicate)
+	if list, is := strings.CutPrefix(answer, claimList); is {
+		if err := c.listStands(ctx, item.task, list); err != nil {
+			return err
+		}
+		return c.replaceClaim(ctx, item, answer)
 	}
-	lives, err := c.redis.Exists(ctx, TaskKey(queue, item.task.ID)).Result()
-	if err != nil {
+	queue, err := c.stands(ctx, item.task.App, item.task.ID, answer)
+	switch {
+	case err != nil:
 		return err
-	}
-	if lives == 1 {
-		return fmt.Errorf("already queued: %w", ErrDuplicate)
-	}
-	// A worker writes the dead letter, or the claim's "done", before the task
-	// leaves its queue: if neither is there now, the task never was.
-	claim, err := c.redis.Get(ctx, ClaimKey(item.task.App, item.task.ID)).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return err
-	}
-	dead, err := c.redis.Exists(ctx, EntryKey(item.task.App, item.task.ID)).Result()
-	if err != nil {
-		return err
-	}
-	if claim == claimDone || dead == 1 {
-		return fmt.Errorf("ended not long ago: %w", ErrDuplicate)
+	case item.listClaim != "":
+		return c.replaceClaim(ctx, item, answer)
 	}
 	item.queue, item.tookOver = queue, true // so that two who take over meet in one queue, where one wins
 	return nil
+}
+
+// stands returns an ErrDuplicate when the task of a claim lives or has ended not
+// long ago. Otherwise its producer died between claim and queue, and another
+// enqueue takes over, or the task would be lost for good.
+func (c *Client) stands(ctx context.Context, app, id, claim string) (queue string, _ error) {
+	_, queue, ok := strings.Cut(claim, " ")
+	if _, _, _, known := ParseQueueName(queue); !ok || !known {
+		return "", fmt.Errorf("unreadable claim on ID: %w", ErrDuplicate)
+	}
+	lives, err := c.redis.Exists(ctx, TaskKey(queue, id)).Result()
+	if err != nil {
+		return "", err
+	}
+	if lives == 1 {
+		return "", fmt.Errorf("already queued: %w", ErrDuplicate)
+	}
+	// A worker writes the dead letter, or the claim's "done", before the task
+	// leaves its queue: if neither is there now, the task never was.
+	now, err := c.redis.Get(ctx, ClaimKey(app, id)).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", err
+	}
+	dead, err := c.redis.Exists(ctx, EntryKey(app, id)).Result()
+	if err != nil {
+		return "", err
+	}
+	if now == claimDone || dead == 1 {
+		return "", fmt.Errorf("ended not long ago: %w", ErrDuplicate)
+	}
+	return queue, nil
+}
+
+// listStands returns an ErrDuplicate when another list under the ID of t was
+// enqueued just now, or a part of it lives or has ended not long ago. claim is that
+// of the list, without its mark.
+func (c *Client) listStands(ctx context.Context, t Task, claim string) error {
+	left, err := c.redis.PTTL(ctx, ClaimKey(t.App, t.ID)).Result()
+	if err != nil {
+		return err
+	}
+	if left > claimSpare-listSettles {
+		return fmt.Errorf("another list under this ID is being queued: %w", ErrDuplicate)
+	}
+	_, count, _ := strings.Cut(claim, " ")
+	parts, err := strconv.Atoi(count)
+	if err != nil {
+		return fmt.Errorf("unreadable claim on ID: %w", ErrDuplicate)
+	}
+	for n := range parts {
+		id := partID(t.ID, n+1)
+		claim, err := c.redis.Get(ctx, ClaimKey(t.App, id)).Result()
+		if err == nil && claim != claimDone {
+			_, err = c.stands(ctx, t.App, id, claim)
+		} else if err == nil {
+			err = ErrDuplicate
+		} else if errors.Is(err, redis.Nil) {
+			var dead int64
+			if dead, err = c.redis.Exists(ctx, EntryKey(t.App, id)).Result(); dead == 1 {
+				err = ErrDuplicate
+			}
+		}
+		if errors.Is(err, ErrDuplicate) {
+			return fmt.Errorf("this ID is a list's that was split, and %s of it waits or ended not long ago: %w", id, ErrDuplicate)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaceClaim puts the item's claim in the place of one that was left behind.
+func (c *Client) replaceClaim(ctx context.Context, item *enqueueItem, leftBehind string) error {
+	answer, err := item.claimBy(ctx, c.redis, claimScript.Run, leftBehind).Text()
+	if err == nil && answer != "" {
+		err = fmt.Errorf("claimed by another at the same time: %w", ErrDuplicate)
+	}
+	return err
 }
 
 // MarkDelivered notes that the task under a given ID was delivered, so that the

@@ -120,7 +120,8 @@ func (r *Receipt) join() {
 // A list of targets too long for one call, by their number or by the size of the
 // request, becomes several tasks, the receipt's Parts. Each is queued, called
 // and settled by itself. The same list under the same ID gives the same parts,
-// so that to enqueue it again queues only those that are missing.
+// so that to enqueue it again queues only those that are missing; another list or
+// call under that ID is a duplicate, and nothing of it is queued.
 //
 // Errors: a *FieldError or one that wraps ErrUnknownKind, and nothing was
 // queued; one that wraps ErrDuplicate, and the ID, or that of a part, was taken
@@ -157,6 +158,9 @@ func (c *Client) EnqueueMany(ctx context.Context, list []Task) ([]Receipt, error
 			t.ID = rand.Text()
 		}
 		parts, err := t.split()
+		if err == nil && t.given && isPartID(t.ID) {
+			err = fieldErr("id", t.ID, "must not end in .part and a number, which names the parts of a list that was split")
+		}
 		if err != nil {
 			return nil, &TaskError{Index: i, Err: err}
 		}
@@ -166,8 +170,12 @@ func (c *Client) EnqueueMany(ctx context.Context, list []Task) ([]Receipt, error
 			continue
 		}
 		*r = Receipt{ID: t.ID, App: t.App, Queue: t.Queue(), Parts: make([]Receipt, len(parts))}
+		list := &enqueueItem{task: t}
+		if list.listClaim, err = claimOfList(t, len(parts)); err != nil {
+			return nil, &TaskError{Index: i, Err: err}
+		}
 		for j, part := range parts {
-			items = append(items, enqueueItem{task: part, receipt: &r.Parts[j]})
+			items = append(items, enqueueItem{task: part, receipt: &r.Parts[j], partOf: list})
 		}
 	}
 	if err := c.enqueue(ctx, items); err != nil {
@@ -234,8 +242,12 @@ type enqueueItem struct {
 	command recorded
 	// tookOver says that the claim on the ID is another enqueue's.
 	tookOver bool
-	done     bool
-	err      error
+	// partOf is the list that the task is a part of, or nil. The list itself is
+	// not queued: it only claims its ID, with a listClaim.
+	partOf    *enqueueItem
+	listClaim string
+	done      bool
+	err       error
 }
 
 // enqueue claims the given IDs, queues the tasks, batch by batch, and fills in
@@ -254,6 +266,7 @@ func (c *Client) enqueue(ctx context.Context, items []enqueueItem) error {
 			return err
 		}
 	}
+	c.claimLists(ctx, items)
 	for start := 0; start < len(items); start += enqueueBatch {
 		c.enqueueBatch(ctx, items[start:min(start+enqueueBatch, len(items))])
 	}

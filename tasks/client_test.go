@@ -560,7 +560,8 @@ func TestEnqueueManySplitsSome(t *testing.T) {
 		{ID: "c", Payload: memberList(61)},
 		{ID: "c", Payload: memberList(61)},
 		{ID: "d", Payload: Message{Target: Groups, To: idsOf(4, 5), Body: Text{Msg: "x"}}},
-		{ID: "c.part2", Payload: text("another call under the ID of a part")},
+		{ID: "c", Payload: memberList(62)},
+		{ID: "c", Payload: text("another call under the ID of a list")},
 	}
 	bad := append(slices.Clone(list), Task{Payload: text("")})
 	if _, err := c.EnqueueMany(t.Context(), bad); err == nil || err.(*TaskError).Index != len(list) { //nolint:errorlint // itself
@@ -601,30 +602,129 @@ func TestEnqueueManySplitsSome(t *testing.T) {
 		"d default:messages.groups:default",
 		"  d.part1 default:messages.groups:default",
 		"  d.part2 default:messages.groups:default",
-		"c.part2 default:groups.add_members:default duplicate", // in the queue of the task that has the ID
+		"c default:groups.add_members:default duplicate",
+		"  c.part1 default:groups.add_members:default duplicate",
+		"  c.part2 default:groups.add_members:default duplicate",
+		"c default:messages.users:default duplicate",
 	})
 }
 
-// TestPartsAreQueuedApart holds that a part whose ID is taken keeps none of the
-// others back, and that a list comes complete when it is enqueued again.
-func TestPartsAreQueuedApart(t *testing.T) {
+// TestListComesComplete holds that a part which is queued already keeps none of the
+// others back: a list whose enqueue was interrupted comes complete when repeated.
+func TestListComesComplete(t *testing.T) {
 	t.Parallel()
 	_, rdb := redistest.Mini(t)
 	c := newClient(t, rdb)
-	if _, err := c.Enqueue(t.Context(), text("another call"), ID("list.part2")); err != nil {
+	enqueue := func() (Receipt, error) { return c.Enqueue(t.Context(), memberList(190), ID("list")) }
+	if _, err := enqueue(); err != nil {
 		t.Fatal(err)
 	}
-	receipt, err := c.Enqueue(t.Context(), memberList(130), ID("list"))
+	const queue = "default:groups.add_members:default"
+	// Of part 2 not even the ID was claimed when the producer died, of part 3 only that.
+	must(t, rdb.Del(t.Context(), TaskKey(queue, "list.part2"), TaskKey(queue, "list.part3"), ClaimKey("default", "list.part2")).Err())
+	receipt, err := enqueue()
 	if !errors.Is(err, ErrDuplicate) {
 		t.Errorf("error %v, want ErrDuplicate", err)
 	}
-	for i, taken := range []bool{false, true, false} {
+	for i, taken := range []bool{true, false, false, true} {
 		part := receipt.Parts[i]
 		if errors.Is(part.Err, ErrDuplicate) != taken {
 			t.Errorf("%s: %v", part.ID, part.Err)
 		}
-		if _, task := queued(t, rdb, part.ID); (task.Kind() == KindMessageSend) != taken {
+		if _, task := queued(t, rdb, part.ID); task.Kind() != KindGroupAddMembers {
 			t.Errorf("%s is %s", part.ID, task.Kind())
+		}
+	}
+}
+
+// TestListHoldsItsID holds that an ID is unique whether or not what it was given to
+// was split: of the second call under it nothing is queued.
+func TestListHoldsItsID(t *testing.T) {
+	t.Parallel()
+	const queue = "default:groups.add_members:default"
+	dead := func(id string) func(*testing.T, redis.UniversalClient) {
+		return func(t *testing.T, rdb redis.UniversalClient) {
+			deliver(t, rdb, queue, "list.part1", 0)
+			deliver(t, rdb, queue, "list.part2", 0)
+			must(t, rdb.Set(t.Context(), EntryKey("default", id), "x", 0).Err())
+		}
+	}
+	for name, tc := range map[string]struct {
+		first, second Payload
+		between       func(*testing.T, redis.UniversalClient)
+		free          bool // the second is queued
+	}{
+		"a list, then one call": {memberList(61), memberList(2), nil, false},
+		"a list that is being queued": {memberList(61), memberList(2), func(t *testing.T, rdb redis.UniversalClient) {
+			deliver(t, rdb, queue, "list.part1", 0)
+			deliver(t, rdb, queue, "list.part2", 0)
+			must(t, rdb.PExpire(t.Context(), ClaimKey("default", "list"), claimSpare-listSettles/2).Err())
+		}, false},
+		"one call, then a list":  {memberList(2), memberList(61), nil, false},
+		"a list, then a longer":  {memberList(61), memberList(130), nil, false},
+		"a list, then a shorter": {memberList(130), memberList(61), nil, false},
+		"the last part waits": {memberList(61), memberList(62), func(t *testing.T, rdb redis.UniversalClient) {
+			deliver(t, rdb, queue, "list.part1", 0)
+		}, false},
+		"the last part was delivered not long ago": {memberList(61), memberList(62), func(t *testing.T, rdb redis.UniversalClient) {
+			deliver(t, rdb, queue, "list.part1", 0)
+			deliver(t, rdb, queue, "list.part2", time.Hour)
+		}, false},
+		"a part is a dead letter": {memberList(61), memberList(62), dead("list.part2"), false},
+		"all parts were delivered long ago": {memberList(61), memberList(62), func(t *testing.T, rdb redis.UniversalClient) {
+			deliver(t, rdb, queue, "list.part1", 0)
+			deliver(t, rdb, queue, "list.part2", 0)
+		}, true},
+		"the same, then one call": {memberList(61), memberList(1), func(t *testing.T, rdb redis.UniversalClient) {
+			deliver(t, rdb, queue, "list.part1", 0)
+			deliver(t, rdb, queue, "list.part2", 0)
+		}, true},
+		"the one call was never queued": {memberList(2), memberList(61), func(t *testing.T, rdb redis.UniversalClient) {
+			must(t, rdb.Del(t.Context(), TaskKey(queue, "list")).Err())
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forEachRedis(t, func(t *testing.T, rdb redis.UniversalClient) {
+				c := newClient(t, rdb)
+				_, err := c.Enqueue(t.Context(), tc.first, ID("list"))
+				must(t, err)
+				if tc.between != nil {
+					must(t, rdb.PExpire(t.Context(), ClaimKey("default", "list"), claimSpare-listSettles).Err()) // it was a while ago
+					tc.between(t, rdb)
+				}
+				before := len(taskKeys(t, rdb, "*"))
+				receipt, err := c.Enqueue(t.Context(), tc.second, ID("list"))
+				if errors.Is(err, ErrDuplicate) == tc.free || err != nil && tc.free {
+					t.Errorf("error %v", err)
+				}
+				if after := len(taskKeys(t, rdb, "*")); after > before != tc.free {
+					t.Errorf("%d tasks, before %d; receipt %+v", after, before, receipt)
+				}
+			})
+		})
+	}
+}
+
+// deliver ends a task as a worker does that keeps its ID for a while.
+func deliver(t *testing.T, rdb redis.UniversalClient, queue, id string, keep time.Duration) {
+	t.Helper()
+	must(t, rdb.Del(t.Context(), TaskKey(queue, id)).Err())
+	if keep > 0 {
+		must(t, rdb.Set(t.Context(), ClaimKey("default", id), claimDone, keep).Err())
+	} else {
+		must(t, rdb.Del(t.Context(), ClaimKey("default", id)).Err())
+	}
+}
+
+func TestEnqueueRefusesIDsOfParts(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	c := newClient(t, rdb)
+	for id, refused := range map[string]bool{"a.part1": true, "a.part12": true, "a.part": false, "a.part1b": false, "part1": false, "a.part1.x": false} {
+		_, err := c.Enqueue(t.Context(), text("x"), ID(id))
+		if (err != nil) != refused {
+			t.Errorf("%s: %v", id, err)
 		}
 	}
 }

@@ -188,3 +188,10 @@ func equal(t interface {
 }
 
 func ms(t time.Time) time.Time { return t.Truncate(time.Millisecond).UTC() }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -3,6 +3,7 @@ package tasks
 import (
 	"fmt"
 	"sort"
+	"strings"
 )
 
 // SendBodyMaxBytes bounds the body of a message.send to several recipients.
@@ -36,7 +37,7 @@ func (t Task) split() ([]Task, error) {
 // gives the same parts.
 func (t Task) cut(parts []Task, p Payload) ([]Task, error) {
 	part := t
-	part.ID, part.Payload = fmt.Sprintf("%s.part%d", t.ID, len(parts)+1), p
+	part.ID, part.Payload = partID(t.ID, len(parts)+1), p
 	if len(part.ID) > IDMaxBytes {
 		return nil, fieldErr("id", t.ID, fmt.Sprintf("too long for a list that takes several calls: each adds an ending such as %s, and an ID has at most %d bytes",
 			part.ID[len(t.ID):], IDMaxBytes))
@@ -64,6 +65,20 @@ func (t Task) cut(parts []Task, p Payload) ([]Task, error) {
 		return nil, err
 	}
 	return t.cut(parts, list.Only(targets[n:]))
+}
+
+// partID is the ID of the nth part of a list, from 1.
+func partID(id string, n int) string { return fmt.Sprintf("%s.part%d", id, n) }
+
+// isPartID says whether an ID is one that only a part may have. Given to another
+// task, it would make that part a duplicate, and its targets would be lost.
+func isPartID(id string) bool {
+	at := strings.LastIndex(id, ".part")
+	if at < 0 {
+		return false
+	}
+	digits := id[at+len(".part"):]
+	return digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
 // fitsCall says whether one call is enough for a payload. A single target fits
