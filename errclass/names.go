@@ -1,6 +1,7 @@
 package errclass
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -17,7 +18,7 @@ func dropNames(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	var before string // the word before
-	for rest := strings.ReplaceAll(s, "[]", "''"); rest != ""; {
+	for rest := quoted.ReplaceAllString(strings.ReplaceAll(s, "[]", "''"), "$1''$2"); rest != ""; {
 		start := strings.IndexFunc(rest, tokenRune)
 		if start < 0 {
 			start = len(rest)
@@ -44,6 +45,10 @@ func dropNames(s string) string {
 	}
 	return strings.Join(strings.Fields(b.String()), " ")
 }
+
+// quoted finds a phrase in quotes inside a sentence. One after a colon, or with
+// one in it, is what another service has said.
+var quoted = regexp.MustCompile(`([^\s:'"] ?)(?:'[^':]{1,80}'|"[^":]{1,80}")([\s,.;!)]|\p{Han}|$)`)
 
 func tokenRune(r rune) bool { return nameRune(r) || r == '@' || r == '#' }
 
@@ -104,7 +109,7 @@ func wordSet(words string) map[string]bool {
 
 var (
 	// namesWhom are the words after which sentences name somebody or something.
-	namesWhom   = wordSet("user users username usernames member owner operator sender receiver group groupid grpid chatroom room appkey of")
+	namesWhom   = wordSet("organization org application user users username usernames member owner operator sender receiver group groupid grpid chatroom room appkey of")
 	namesWhomZh = []string{"用户", "成员", "好友", "账号", "帐号", "群", "群组", "聊天室", "应用"}
 	// sentenceGoesOn are the words that follow a name, and are none.
 	sentenceGoesOn = wordSet("already also and are be been can cannot could do does did dose exist exists had has have in is join joined must no not of or should to was were will would")

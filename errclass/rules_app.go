@@ -25,7 +25,7 @@ func credentialRules() []Rule {
 				"^organization_application_not_found:", "^application_not_found:", "^organization_not_found:", "^app_not_found:", "^auth_no_application:",
 				"could not find application", "cannot find application", "application not found", "app not found", "appkey not found",
 				"application not exist", "application does not exist", "app not exist", "app does not exist", "appkey not exist",
-				"appkey does not exist", "appkey is not exist", "organization not found", "organization does not exist", "not served by", "belong*cluster", "belong*data cent", "wrong cluster", "wrong data cent", "not in this cluster", "集群错误", "数据中心", "应用不存在", "appkey不存在", "appkey 不存在",
+				"appkey does not exist", "appkey is not exist", "organization not found", "organization does not exist", "not served by", "is served by", "^wrong_data_center", "^wrong_cluster", "belong*cluster", "belong*data cent", "wrong cluster", "wrong data cent", "not in this cluster", "集群错误", "数据中心", "应用不存在", "appkey不存在", "appkey 不存在",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"Easemob knows no such app on this host: the App Key is wrong, or the app lives in another data centre.", "该域名下没有此应用：App Key 有误，或应用属于其他数据中心。"},
@@ -75,8 +75,8 @@ func credentialRules() []Rule {
 		},
 		{
 			ID: "banned", Statuses: []int{family4xx, family5xx}, Body: BodyObject, Contains: slices.Concat(
-				[]string{"^forbidden_service_operation:", "^app_suspended:", "^app_banned:", "^app_blocked:", "^app_disabled:", "^app_frozen:", "^app_forbidden:", "^account_blocked:", "^account_suspended:", "^account_disabled:", "^account_frozen:", "fetch*token*frequent", "account has been blocked", "service operation not allowed", "service operation is not allowed", "应用已被封", "应用已被禁", "应用被封", "应用被禁", "应用已冻结", "appkey已被", "appkey被"},
-				said([]string{": app", "the app", "this app", "appkey", "application", "organization", "tenant"}, []string{"", "is", "was", "has been", "have been"},
+				[]string{"^forbidden_service_operation:", "^org_frozen:", "^org_disabled:", "^org_banned:", "^app_suspended:", "^app_banned:", "^app_blocked:", "^app_disabled:", "^app_frozen:", "^app_forbidden:", "^account_blocked:", "^account_suspended:", "^account_disabled:", "^account_frozen:", "fetch*token*frequent", "account has been blocked", "service operation not allowed", "service operation is not allowed", "应用已被封", "应用已被禁", "应用被封", "应用被禁", "应用已冻结", "appkey已被", "appkey被"},
+				said([]string{": app", "the app", "this app", "app status", "appkey", "application", "organization", "tenant"}, []string{"", "is", "was", "has been", "have been"},
 					[]string{"banned", "blocked", "closed", "deactivated", "disabled", "forbidden", "frozen", "locked", "shut down", "suspended", "terminated"}),
 			),
 			Class: ClassNeedsHuman, Scope: ScopeApp,
@@ -254,6 +254,19 @@ func permissionRules() []Rule {
 				"请用 `emq dlq edit` 更正操作者或目标，或用 `emq dlq discard` 丢弃。",
 			},
 		},
+		{
+			// Before goals and bans, whose words a refusal to mute or block an owner repeats.
+			ID: "owner-protected", Statuses: []int{family4xx, 500}, Body: BodyObject, Mend: MendLeaveOut, Contains: []string{
+				"operation on group owner", "operation on chatroom owner", "operation on owner", "operation on room owner", "owner cannot be", "owner cannot*mute", "owner cannot*block", "owner cannot*remove",
+				"cannot remove*owner", "cannot kick*owner", "cannot mute*owner", "cannot block*owner", "is owner of", "is the owner", "is group owner", "不能*群主", "群主不能", "群主*不能", "是群主",
+			},
+			Class: ClassPermanent, Scope: ScopeJob,
+			Why: Text{"The owner of a group or room can't be muted, blocked or removed.", "不能对群主或聊天室所有者禁言、拉黑或移出。"},
+			Advice: Text{
+				"Take the owner's name out with `emq dlq edit`, or transfer ownership first and run `emq dlq resend`.",
+				"请用 `emq dlq edit` 去掉所有者，或先转让群组再执行 `emq dlq resend`。",
+			},
+		},
 	}
 }
 
@@ -266,7 +279,7 @@ func featureRules() []Rule {
 				"not been enabled", "^not_enabled:", "not activated", "not been activated", "not provisioned", "not been provisioned", "not been purchased", "not been subscribed", "not been authorized", "not yet been",
 				"feature switch", "plan only", "edition only", "only available in", "only available for", "only available to", "available in*plan", "available in*edition", "^plan_", "service not allow", "service is not allow", "not allow$", "not been turned on", "not turned on",
 				"is disabled", "service disabled", "feature disabled", "has been disabled for", "service is closed", "feature is closed", "turned off", "not available for", "not subscribed", "not purchased", "not support this feature",
-				"switched off", "not switched on", "not configured", "not been configured", "not yet configured", "certificate*not", "certificate*expired", "certificate*invalid", "no push certificate", "real-name", "real name", "^certification", "not certified", "identity verification", "实名", "no certificate", "未配置", "没有配置", "未设置",
+				"switched off", "not switched on", "off for this app", "turn it on", "turn them on", "part of the*plan", "part of your*plan", "not configured", "not been configured", "not yet configured", "certificate*not", "certificate*expired", "certificate*invalid", "no push certificate", "real-name", "real name", "^certification", "not certified", "identity verification", "实名", "no certificate", "未配置", "没有配置", "未设置",
 				"feature*not support", "not supported in", "not supported by your", "not included in", "feature is not available", "function is not",
 				"未开通", "未启用", "没有开通", "未开启", "未打开", "未购买", "^forbidden_op:$",
 			},

@@ -23,17 +23,17 @@ func goalRules() []Rule {
 			"not exist in group", "not exist in the group", "not exist in this group", "not exist in chatroom", "not exist in the chatroom", "not exist in this chatroom",
 			"not in group", "not in the group", "not in this group", "not in chatroom", "not in the chatroom", "not in this chatroom", "not in room", "not in the room",
 			"not found in group", "not found in the group", "not found in chatroom", "not belong to group", "not belong to this group", "not belong to the group", "not belong to the chatroom", "not belong to this chatroom",
-			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of", "not a part of", "not participant", "not a participant", "not the participant", "not participating", "has left", "have left", "already left", "has quit", "already quit", "already been removed", "already removed",
+			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of group", "not part of the group", "not part of this group", "not part of the chatroom", "not part of this chatroom", "not a part of", "not participant", "not a participant", "not the participant", "not participating", "没有在*群", "没在*群", "没有在*聊天室", "left the", "left this", "^not_in_group:", "^not_in_room:", "^not_in_chatroom:", "^not_member:", "has left", "have left", "already left", "has quit", "already quit", "already been removed", "already removed",
 			"不在群", "不在该群", "不是群成员", "不是该群", "不在聊天室", "不在该聊天室", "不是聊天室成员", "非群成员", "未加入",
 		}
-		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "had been admin", "has been admin", "been administrator", "been an admin", "already administrator", "already an administrator", "already*in*admin list", "已是*管理员", "已经是*管理员", "已是管理员", "已经是管理员"}
-		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "not in*admin list", "不是*管理员", "不是管理员", "非管理员"}
+		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "had been admin", "has been admin", "been administrator", "been an admin", "already administrator", "already an administrator", "already*in*admin list", "已是*管理员", "已经是*管理员", "已经是管理员"}
+		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "not in*admin list", "no admin", "no such admin", "never*admin", "^admin_not_found", "^admin_not_exist", "^no_such_admin", "不是*管理员", "管理员*中无", "管理员*中没有", "管理员*不存在", "非管理员"}
 		sameOwner = []string{
 			"new owner and old owner", "old owner and new owner", "already owner", "already the owner", "already is owner", "is owner already", "same owner", "owner is the same",
 			"已是群主", "已经是群主", "新旧群主",
 		}
 		friends    = []string{"already friend", "already a friend", "already contact", "already a contact", "already in contact", "already in roster", "already your friend", "already your contact", "friends already", "contacts already", "already in*friend list", "already in*contact list", "already in*roster", "已在*好友", "已经在*好友", "已为*好友", "已是*好友", "已经是*好友"}
-		notFriends = []string{"not friend", "not a friend", "not contact", "not a contact", "not in contact", "not in roster", "not in*contact list", "not in*friend list", "not friends", "not contacts", "friendship*not exist", "contact*not exist", "不在*好友", "不是好友", "非好友"}
+		notFriends = []string{"not friend", "not a friend", "not contact", "not a contact", "not in contact", "not in roster", "not in*contact list", "not in*friend list", "not friends", "not contacts", "no roster", "no contact", "no friend", "friendship*not exist", "contact*not exist", "不在*好友", "不是好友", "非好友"}
 		recalled   = []string{
 			"not_found msg", "not found msg", "already recalled", "already been recalled", "has been recalled", "msg not found", "message not found",
 			"msg not exist", "msg does not exist", "message not exist", "message does not exist", "^message_recall_error:*not_found", "已撤回", "已经撤回", "已被撤回", "消息不存在",
@@ -70,20 +70,20 @@ func goalRules() []Rule {
 
 	return []Rule{
 		// Before the members, whose "are already in" is said of lists, too.
-		doneForNamed("already-blocked", []string{"already*in*blacklist", "already*on*blacklist", "exists in*blacklist", "blacklist already", "already blocked", "blocked already", "already been blocked", "already blacklisted", "已在黑名单", "已经在黑名单", "已被拉黑", "已拉黑"},
+		doneForNamed("already-blocked", []string{"already*in*blacklist", "already*on*blacklist", "exists in*blacklist", "blacklist already", "put on*blacklist", "been in*blacklist", "already blocked", "blocked already", "已在*黑名单", "已经在*黑名单", "黑名单*已存在", "拉黑*已存在", "already been blocked", "already blacklisted", "已在黑名单", "已经在黑名单", "已被拉黑", "已拉黑"},
 			append(both("block_members"), "user.block"),
 			Text{"The user is on the block list already.", "该用户已在黑名单中。"}),
-		doneForNamed("already-not-blocked", []string{"not in*blacklist", "not on*blacklist", "not exist in*blacklist", "not found in*blacklist", "blacklist*not contain", "not blocked", "not been blocked", "not blacklisted", "不在*黑名单", "未被拉黑", "未拉黑"},
+		doneForNamed("already-not-blocked", []string{"not in*blacklist", "not on*blacklist", "not exist in*blacklist", "not found in*blacklist", "blacklist*not contain", "no block record", "no blacklist", "no item", "黑名单*没有", "黑名单*无", "not blocked", "not been blocked", "not blacklisted", "不在*黑名单", "未被拉黑", "未拉黑"},
 			append(both("unblock_members"), "user.unblock"),
 			Text{"The user is not on the block list.", "该用户本就不在黑名单中。"}),
-		doneForNamed("already-allowed", []string{"already*in*whitelist", "already*on*whitelist", "exists in*whitelist", "whitelist already", "already whitelisted", "whitelisted already", "已在*白名单", "已经在*白名单"}, both("allow_members"),
+		doneForNamed("already-allowed", []string{"already*in*whitelist", "already*on*whitelist", "exists in*whitelist", "whitelist already", "put on*whitelist", "been in*whitelist", "白名单*已存在", "already whitelisted", "whitelisted already", "已在*白名单", "已经在*白名单"}, both("allow_members"),
 			Text{"The user is on the allow list already.", "该用户已在白名单中。"}),
-		doneForNamed("already-not-allowed", []string{"not in*whitelist", "not on*whitelist", "not exist in*whitelist", "not found in*whitelist", "whitelist*not contain", "not whitelisted", "不在*白名单"}, both("disallow_members"),
+		doneForNamed("already-not-allowed", []string{"not in*whitelist", "not on*whitelist", "not exist in*whitelist", "not found in*whitelist", "whitelist*not contain", "whitelist*not found", "whitelist has no", "whitelist*no such", "白名单*没有", "not whitelisted", "不在*白名单"}, both("disallow_members"),
 			Text{"The user is not on the allow list.", "该用户本就不在白名单中。"}),
-		doneForNamed("already-muted", []string{"already muted", "already been muted", "already mute", "muted already", "already in mute", "already in the mute", "already in*ban", "already banned", "已被禁言", "已禁言", "已经被禁言", "已处于*禁言", "已开启*禁言", "已经开启*禁言", "禁言已"},
+		doneForNamed("already-muted", []string{"already muted", "already been muted", "already mute", "muted already", "already in mute", "already in the mute", "already in*ban", "already banned", "is muted", "been muted", "muted as a whole", "已全员禁言", "已*禁言", "已被禁言", "已禁言", "已经被禁言", "已处于*禁言", "已开启*禁言", "已经开启*禁言", "禁言已"},
 			append(both("mute_members", "mute_all"), "user.mute"),
 			Text{"Whom the call is to mute is muted already.", "禁言已经生效。"}),
-		doneForNamed("already-not-muted", []string{"not muted", "not been muted", "not mute", "not in mute", "not in the mute", "not in*mute", "not on*mute", "not in ban", "not banned", "already unmuted", "already been unmuted", "unmuted already", "未被禁言", "未禁言", "没有被禁言", "不在*禁言", "未开启*禁言", "未处于*禁言"},
+		doneForNamed("already-not-muted", []string{"not muted", "not been muted", "not mute", "not in mute", "not in the mute", "not in*mute", "not on*mute", "not in ban", "not banned", "already unmuted", "already been unmuted", "unmuted already", "no active mute", "mute*not in effect", "mute*not turned on", "mute is not on", "禁言*未开启", "未*禁言", "未被禁言", "未禁言", "没有被禁言", "不在*禁言", "未开启*禁言", "未处于*禁言"},
 			both("unmute_members", "unmute_all"),
 			Text{"Whom the call is to unmute is not muted.", "该用户或群组本就未被禁言。"}),
 
@@ -130,13 +130,13 @@ func goalRules() []Rule {
 			Text{"The two users are no contacts.", "两个用户不是好友。"},
 			Text{"Make them contacts first and run `emq dlq resend`, or drop the call with `emq dlq discard`.", "请先添加好友再执行 `emq dlq resend`，或用 `emq dlq discard` 丢弃。"}),
 
-		done("already-deactivated", []string{"already deactivated", "already been deactivated", "has been deactivated", "is deactivated", "already disabled", "already banned", "already inactive", "already in*deactivated", "in deactivated state", "not activated", "已被封禁", "已封禁", "已经被封禁", "已被禁用"},
+		done("already-deactivated", []string{"already deactivated", "already been deactivated", "has been deactivated", "is deactivated", "already disabled", "already banned", "already inactive", "already in*deactivated", "已*封禁", "已*禁用", "已*停用", "in deactivated state", "not activated", "已被封禁", "已封禁", "已经被封禁", "已被禁用"},
 			[]string{"user.deactivate"},
 			Text{"The user is deactivated already.", "该用户已被封禁。"}),
 		done("already-activated", []string{"already activated", "already active", "already been activated", "already enabled", "already in*active", "activated already", "in activated state", "in active state", "is activated", "not deactivated", "not banned", "not disabled", "未被封禁", "未封禁"},
 			[]string{"user.activate"},
 			Text{"The user is active already.", "该用户本就未被封禁。"}),
-		done("already-offline", []string{"not online", "is offline", "user offline", "already offline", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
+		done("already-offline", []string{"not online", "is offline", "user offline", "already offline", "no active session", "no session", "^user_not_online", "已下线", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
 			Text{"The user is not online.", "该用户不在线。"}),
 
 		done("already-recalled", recalled, []string{"message.recall"},
@@ -175,6 +175,15 @@ func goalRules() []Rule {
 			Why:    Text{"There is no such user (any more): Easemob answers so without a word.", "该用户不存在（或已被删除）：环信以无描述的 404 应答。"},
 			Advice: nothingToDo(),
 		},
+		{
+			ID: "unchanged", Statuses: []int{400, 403, 409}, Body: BodyObject, Contains: []string{
+				"unchanged", "same as before", "same as the", "identical to", "nothing to modify", "nothing to change", "nothing changed", "no change", "not changed", "nickname is already", "name is already", "announcement is already", "equal the stored", "没有变化", "未变化", "与原*相同", "与当前*相同", "与旧*相同",
+			},
+			Kinds: append(both("update", "set_announcement"), "user.reset_password", "user.set_nickname", "user.set_attributes"),
+			Class: ClassSuccess, Scope: ScopeJob,
+			Why:    Text{"What the call would change is so already.", "要修改的内容与现状相同。"},
+			Advice: nothingToDo(),
+		},
 		done("group-already-gone", noGroup, both("delete"),
 			Text{"There is no such group or room (any more).", "该群组或聊天室不存在（或已被解散）。"}),
 	}
@@ -196,7 +205,7 @@ func groupMissing() []string {
 		"grpid*not exist", "grpid*not found", "grpid*been d", "grpid*is d", "not find this group", "not find this chatroom", "not find group", "not find the group", "not find chatroom", "not find the chatroom",
 		": *group*not exist", ": *group*not found", ": *room*not exist", ": *room*not found", "no such group", "no such chatroom", "unknown group",
 		": *group*been deleted", ": *group*been destroyed", ": *group*been dismissed", ": *group*been disbanded", ": *room*been deleted", ": *room*been destroyed", ": *room*been dismissed",
-		": *group*is deleted", ": *group*is destroyed", ": *room*is destroyed",
+		"was dismissed", "was destroyed", "was disbanded", "already dismissed", "already destroyed", "already disbanded", "已被销毁", "已销毁", "已被解散", "已解散", ": *group*is deleted", ": *group*is destroyed", ": *room*is destroyed",
 		"^group_not_found", "^group_not_exist", "^chatroom_not_found", "^chatroom_not_exist",
 		"群组不存在", "群组*不存在", "群不存在", "聊天室不存在", "聊天室*不存在", "群组已解散", "群已解散", "聊天室已解散", "群组已被解散",
 	}
@@ -206,25 +215,12 @@ func groupMissing() []string {
 func bannedRules() []Rule {
 	return []Rule{
 		{
-			// Before the bans, whose words a refusal to mute or block an owner repeats.
-			ID: "owner-protected", Statuses: []int{family4xx, 500}, Body: BodyObject, Mend: MendLeaveOut, Contains: []string{
-				"operation on group owner", "operation on chatroom owner", "operation on owner", "operation on room owner", "owner cannot be", "owner cannot*mute", "owner cannot*block", "owner cannot*remove",
-				"cannot remove*owner", "cannot kick*owner", "cannot mute*owner", "cannot block*owner", "is owner of", "is the owner", "is group owner", "不能*群主", "群主不能", "群主*不能", "是群主",
-			},
-			Class: ClassPermanent, Scope: ScopeJob,
-			Why: Text{"The owner of a group or room can't be muted, blocked or removed.", "不能对群主或聊天室所有者禁言、拉黑或移出。"},
-			Advice: Text{
-				"Take the owner's name out with `emq dlq edit`, or transfer ownership first and run `emq dlq resend`.",
-				"请用 `emq dlq edit` 去掉所有者，或先转让群组再执行 `emq dlq resend`。",
-			},
-		},
-		{
 			ID: "target-banned", Statuses: []int{family4xx}, Body: BodyObject, Contains: slices.Concat(
 				said([]string{"user", "sender", "account", "member", "receiver", "recipient", "group", "chatroom", "room"}, []string{"", "is", "was", "has been", "have been"},
 					[]string{"banned", "deactivated", "disabled", "forbidden", "frozen", "globally muted", "inactive", "locked", "muted", "not activated", "not active", "suspended"}),
 				[]string{
 					": *user*banned", ": *account*banned", ": *user*deactivated", "in the mute list", "in mute list", "in muted list", "globally muted", "global mute", "you are muted", "you have been muted",
-					"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "群*禁用", "聊天室*封禁", "禁言",
+					"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "封停", "群*禁用", "聊天室*封禁", "禁言",
 				},
 			),
 			Class: ClassNeedsHuman, Scope: ScopeJob,

@@ -11,7 +11,7 @@ func limitRules() []Rule {
 	callRate := []string{
 		"^reach_limit:", "^rate_limit", "^too_many_request", "^request_limit", "^throttl", "^flow_control", "^over_limit:",
 		"api limit", "too many request", "too many call", "rate limit", "ratelimit", "rate exceeded", "request rate", "call rate", "request limit", "limit request", "requests limit", "api call",
-		"per second", "per minute", "/s limit", "qps", "frequency", "frequent", "too fast", "flow control", "flow limiting", "flowexception", "throttl", "slow down",
+		"per second", "per-second", "per minute", "per-minute", "req/s", "requests/s", "calls/s", "/s limit", "qps", "frequency", "frequent", "too fast", "flow control", "flow limiting", "flowexception", "throttl", "slow down",
 		"sentinel", "频繁", "频率", "限流", "流控", "请求过多", "请求过快", "太快",
 	}
 	return []Rule{
@@ -40,7 +40,7 @@ func limitRules() []Rule {
 			ID: "unpaid", Statuses: failing, Body: BodyObject, Contains: []string{
 				"arrears", "overdue", "insufficient balance", "balance is insufficient", "balance not enough", "payment required",
 				"service has expired", "service is expired", "service expired", "app is expired", "app has expired", "appkey is expired", "appkey has expired",
-				"trial has expired", "trial period", "license*expired", "licence*expired", "^license", "^licence", "subscription expired", "subscription has expired", "subscription is expired", "欠费", "余额不足", "续费", "停服", "服务已到期",
+				"trial has expired", "trial period", "license*expired", "licence*expired", "^license", "^licence", "^subscription_", "subscription*ended", "^trial_", "试用期", "停止服务", "subscription expired", "subscription has expired", "subscription is expired", "欠费", "余额不足", "续费", "停服", "服务已到期",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
 			Why: Text{"The app's service with Easemob has run out or is not paid.", "该应用的环信服务已到期或欠费。"},
@@ -84,17 +84,6 @@ func limitRules() []Rule {
 			},
 		},
 		{
-			ID: "package-exhausted", Statuses: []int{400, 402, 403, 429}, Body: BodyObject, Contains: []string{
-				"package*exhausted", "quota*exhausted", "balance*exhausted", "credit*exhausted", "used up", "recharge", "top up", "充值", "耗尽", "用尽", "用完",
-			},
-			Class: ClassNeedsHuman, Scope: ScopeJob,
-			Why: Text{"What was bought of this feature is used up.", "该功能的额度已用完。"},
-			Advice: Text{
-				"Buy more in the Easemob console or from Easemob's sales, then run `emq dlq resend`; else `emq dlq discard`.",
-				"请在环信控制台或联系环信商务购买，然后执行 `emq dlq resend`；否则用 `emq dlq discard` 丢弃。",
-			},
-		},
-		{
 			// Groups and rooms count per second, users per minute; neither kind nor body
 			// tells which, and a minute is right for both.
 			ID: "message-rate", Statuses: []int{family4xx}, Contains: []string{
@@ -123,6 +112,17 @@ func limitRules() []Rule {
 			Class: ClassRetryable, Scope: ScopeJob, Delay: DelayRate,
 			Why:    Text{"The app made more calls in a second than this endpoint allows.", "该接口每秒的调用次数超过了上限。"},
 			Advice: waits,
+		},
+		{
+			ID: "package-exhausted", Statuses: []int{400, 402, 403, 429}, Body: BodyObject, Contains: []string{
+				"package*exhausted", "quota*exhausted", "balance*exhausted", "credit*exhausted", "used up", "recharge", "top up", "充值", "耗尽", "用尽", "用完",
+			},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"What was bought of this feature is used up.", "该功能的额度已用完。"},
+			Advice: Text{
+				"Buy more in the Easemob console or from Easemob's sales, then run `emq dlq resend`; else `emq dlq discard`.",
+				"请在环信控制台或联系环信商务购买，然后执行 `emq dlq resend`；否则用 `emq dlq discard` 丢弃。",
+			},
 		},
 		{
 			ID: "concurrent-operation", Statuses: failing, Body: BodyObject, Contains: []string{

@@ -106,7 +106,7 @@ func countRules() []Rule {
 			// Whatever it is, the service says who can mend it.
 			ID: "ask-the-vendor", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
 				"contact support", "contact us", "contact customer", "contact your", "contact*easemob", "contact*sales", "contact*business", "in the console", "on the console", "in console",
-				"apply for", "please purchase", "please subscribe", "联系客服", "联系商务", "联系环信", "联系销售", "联系技术支持", "控制台", "工单",
+				"account manager", "ask your", "apply for", "purchase", "please subscribe", "not bought", "value-added", "free plan", "pro plan", "flagship", "联系客服", "联系商务", "联系环信", "联系销售", "联系技术支持", "控制台", "工单",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeJob,
 			Why: Text{"Easemob wants something done in its console, or to be asked.", "需要在环信控制台操作，或联系环信处理。"},
