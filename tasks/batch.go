@@ -33,7 +33,7 @@ func only[T any](list []T, name func(T) string, targets []string) []T {
 	for _, target := range targets {
 		wanted[strings.ToLower(target)] = true
 	}
-	var picked []T
+	picked := make([]T, 0, len(targets)) // never nil, which may mean everybody
 	for _, item := range list {
 		if wanted[strings.ToLower(name(item))] {
 			picked = append(picked, item)

@@ -69,7 +69,7 @@ type Location struct {
 
 // Command is a message of type cmd, which clients act on and don't show.
 type Command struct {
-	Action string `json:"action,omitempty"`
+	Action string `json:"action"` // not empty: Easemob refuses an empty body (docs)
 }
 
 // Custom is a message of type custom.
@@ -176,9 +176,17 @@ func (b Location) validate() error {
 	return nil
 }
 
-func (b Command) validate() error { return nil }
+func (b Command) validate() error {
+	if b.Action == "" {
+		return &FieldError{Field: "action", Bound: "must not be empty"}
+	}
+	return nil
+}
 
 func (b Custom) validate() error {
+	if b.Event == "" && len(b.Exts) == 0 {
+		return &FieldError{Field: "customEvent", Bound: "give customEvent or customExts: Easemob refuses an empty body"}
+	}
 	if b.Event != "" {
 		legal := strings.IndexFunc(b.Event, func(r rune) bool {
 			return r > 127 || !isAlnum(byte(r)) && !slices.Contains([]rune("-_/."), r)

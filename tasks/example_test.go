@@ -95,5 +95,5 @@ func ExampleKind_Info() {
 	// mute members of a group true
 	// group_id (string): 1 to 64 letters, digits, '_' and '-'
 	// usernames (array): user ids; 60 in one call, more are split into several tasks
-	// mute_duration (number): milliseconds, 1 or more; -1 for good
+	// mute_duration (number): milliseconds, 1 to 2147483647000; -1 for good
 }

@@ -42,6 +42,9 @@ func within(parent string, err error) error {
 	if errors.As(err, &fe) {
 		inner := *fe
 		inner.Field = parent + "." + fe.Field
+		if fe.Field == wholeJSON {
+			inner.Field = parent
+		}
 		return &inner
 	}
 	return err
@@ -63,6 +66,7 @@ const (
 	GroupAvatarMax       = 1024       // docs, group creation
 	GroupDescMaxChars    = 512        // docs, group creation
 	GroupCustomMax       = 8 * 1024   // docs, group creation
+	GroupUsersDefault    = 200        // docs: members of a group that is created without maxusers
 	RoomUsersDefault     = 1000       // docs: members of a chat room that is created without maxusers
 	RoomUsersMax         = 10_000     // docs: maxusers of a chat room
 	AnnouncementMaxChars = 512        // docs: announcement of a group or chat room
@@ -84,10 +88,11 @@ const (
 
 // checkUserID holds value against Easemob's user-id grammar: at most 64 bytes
 // of letters, digits, '_', '-' and '.'. Case does not matter to Easemob, so
-// upper case passes here and comes back in lower case in answers.
+// upper case passes here and comes back in lower case in answers. "." and ".."
+// can't stand in a path.
 func checkUserID(field, value string) error {
-	const bound = "a user id has 1 to 64 bytes of letters, digits, '_', '-' and '.'"
-	if value == "" || len(value) > UserIDMaxBytes {
+	const bound = "a user id has 1 to 64 bytes of letters, digits, '_', '-' and '.', and more than dots"
+	if strings.Trim(value, ".") == "" || len(value) > UserIDMaxBytes {
 		return fieldErr(field, value, bound)
 	}
 	for i := range len(value) {
@@ -185,6 +190,9 @@ func isAlnum(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
+// wholeJSON is the Field of an error about a JSON value as a whole.
+const wholeJSON = "json"
+
 // decodeStrict reads exactly one JSON value into v. Unknown fields are errors,
 // because a misspelt field would otherwise be dropped in silence. Numbers in
 // free-form values stay as written. Every error is a FieldError without the
@@ -197,7 +205,33 @@ func decodeStrict(raw []byte, v any) error {
 		return jsonFieldError(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return &FieldError{Field: "json", Bound: "must be one JSON object with nothing after it"}
+		return &FieldError{Field: wholeJSON, Bound: "must be one JSON object with nothing after it"}
+	}
+	return nil
+}
+
+// refuseTwice returns a *FieldError for a field that a JSON object gives twice, in
+// whatever case: the one that stands later would win in silence.
+func refuseTwice(object []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return nil // whoever decodes it says what is wrong
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		key, err := dec.Token()
+		name, ok := key.(string)
+		if err != nil || !ok {
+			return nil
+		}
+		if seen[strings.ToLower(name)] {
+			return &FieldError{Field: shorten(Printable(name, 80), 40), Bound: "given twice"}
+		}
+		seen[strings.ToLower(name)] = true
+		var value json.RawMessage
+		if dec.Decode(&value) != nil {
+			return nil
+		}
 	}
 	return nil
 }
@@ -212,13 +246,13 @@ func jsonFieldError(err error) error {
 	case errors.As(err, &te):
 		field := te.Field
 		if field == "" {
-			field = "json"
+			field = wholeJSON
 		}
 		return &FieldError{Field: field, Value: "a JSON " + te.Value, Bound: "must be " + jsonName(te)}
 	case errors.As(err, &se):
-		return &FieldError{Field: "json", Bound: fmt.Sprintf("not valid JSON at byte %d: %v", se.Offset, se)}
+		return &FieldError{Field: wholeJSON, Bound: fmt.Sprintf("not valid JSON at byte %d: %v", se.Offset, se)}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return &FieldError{Field: "json", Bound: "ends too early"}
+		return &FieldError{Field: wholeJSON, Bound: "ends too early"}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		if unquoted, uerr := strconv.Unquote(name); uerr == nil {
@@ -226,7 +260,7 @@ func jsonFieldError(err error) error {
 		}
 		return &FieldError{Field: shorten(Printable(name, 80), 40), Bound: "no such field here (check the spelling)"}
 	}
-	return &FieldError{Field: "json", Bound: err.Error()}
+	return &FieldError{Field: wholeJSON, Bound: err.Error()}
 }
 
 func jsonName(te *json.UnmarshalTypeError) string {
@@ -239,8 +273,10 @@ func jsonName(te *json.UnmarshalTypeError) string {
 		return "a JSON array"
 	case "struct", "map":
 		return "a JSON object"
-	default:
+	case "float64":
 		return "a JSON number"
+	default:
+		return "a whole number"
 	}
 }
 

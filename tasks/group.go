@@ -14,7 +14,7 @@ type GroupCreate struct {
 	Public      bool     `json:"public"`
 	MaxUsers    int      `json:"maxusers,omitempty"` // 0: Easemob's default, 200
 	Owner       string   `json:"owner"`
-	Members     []string `json:"members,omitempty"` // at most 60 in one call
+	Members     []string `json:"members,omitempty"` // at most maxusers (docs)
 	// AllowInvites lets members invite others.
 	AllowInvites bool `json:"allowinvites,omitempty"`
 	// MembersOnly asks the owner's or an admin's consent to join.
@@ -42,7 +42,11 @@ func (g GroupCreate) Validate() error {
 	if len(g.Members) == 0 {
 		return nil
 	}
-	return checkNames("members", g.Members, MembersPerCall, checkUserID)
+	most := GroupUsersDefault
+	if g.MaxUsers > 0 {
+		most = min(g.MaxUsers, TargetsMax)
+	}
+	return checkNames("members", g.Members, most, checkUserID)
 }
 
 // Request builds the call.
@@ -172,8 +176,9 @@ func (g GroupTransferOwner) Request(string) (Request, error) {
 type GroupAddMembers struct {
 	GroupID   string   `json:"group_id"`
 	Usernames []string `json:"usernames"` // more than 60 are split into several tasks
-	// NeedNotify tells the group about the new members.
-	NeedNotify bool `json:"need_notify,omitempty"`
+	// NeedNotify tells the members of the group about the new ones; nil: Easemob's
+	// default, true (docs).
+	NeedNotify *bool `json:"need_notify,omitempty"`
 }
 
 // Kind returns KindGroupAddMembers.
@@ -185,8 +190,8 @@ func (g GroupAddMembers) Validate() error { return group(g.GroupID).checkMembers
 // Request builds the call.
 func (g GroupAddMembers) Request(string) (Request, error) {
 	rest := "/users"
-	if g.NeedNotify {
-		rest += "?need_notify=true"
+	if g.NeedNotify != nil {
+		rest += "?need_notify=" + strconv.FormatBool(*g.NeedNotify)
 	}
 	return group(g.GroupID).postMembers(rest, g.Usernames)
 }
@@ -274,7 +279,7 @@ func (g GroupRemoveAdmin) Request(string) (Request, error) {
 type GroupMuteMembers struct {
 	GroupID   string   `json:"group_id"`
 	Usernames []string `json:"usernames"` // more than 60 are split into several tasks
-	// MuteDuration is how long, in milliseconds: 1 or more, or MuteForever.
+	// MuteDuration is how long, in milliseconds: 1 to MuteMaxSeconds * 1000, or MuteForever.
 	MuteDuration int64 `json:"mute_duration"`
 }
 

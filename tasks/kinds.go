@@ -8,7 +8,7 @@ var (
 	fieldGroup        = FieldInfo{"group_id", "string", "1 to 64 letters, digits, '_' and '-'", true}
 	fieldRoom         = FieldInfo{"chatroom_id", "string", "1 to 64 letters, digits, '_' and '-'", true}
 	fieldUsernames    = FieldInfo{"usernames", "array", "user ids; 60 in one call, more are split into several tasks", true}
-	fieldMuteDuration = FieldInfo{"mute_duration", "number", "milliseconds, 1 or more; -1 for good", true}
+	fieldMuteDuration = FieldInfo{"mute_duration", "number", "milliseconds, 1 to 2147483647000; -1 for good", true}
 	fieldNewOwner     = FieldInfo{"newowner", "string", "user id of a member", true}
 	fieldNewAdmin     = FieldInfo{"newadmin", "string", "user id of a member", true}
 	fieldOldAdmin     = FieldInfo{"oldadmin", "string", "user id of an admin", true}
@@ -30,13 +30,13 @@ var kinds = []KindInfo{
 		Fields: []FieldInfo{
 			{"target", "string", "users, chatgroups or chatrooms", true},
 			{"to", "array", "ids of users (600 in one call), groups (3) or rooms (10); more are split into several tasks", true},
-			{"users", "array", "members of the one group or room in to, who alone get the message; 20 in one call, more are split", false},
+			{"users", "array", "members of the one group or room in to, who alone get the message; 20 in one call, more are split; left out: all", false},
 			fieldFrom,
 			{"type", "string", "txt, img, audio, video, file, loc, cmd or custom", true},
 			{"body", "object", "the fields of the type; with ext at most 5 KB", true},
 			fieldExt,
 			{"routetype", "string", "ROUTE_ONLINE: only to receivers who are online; not for chatrooms", false},
-			{"roam_ignore_users", "array", "at most 20 user ids; not for users", false},
+			{"roam_ignore_users", "array", "user ids that don't get it from the roaming store; at most 20 for groups and rooms", false},
 			{"sync_device", "boolean", "also to the sender's own devices; not for chatrooms", false},
 			{"need_group_ack", "boolean", "ask for read receipts; for chatgroups", false},
 			fieldLevel,
@@ -57,7 +57,7 @@ var kinds = []KindInfo{
 			{"chat_type", "string", "chat, groupchat or chatroom", true},
 			fieldFrom,
 			{"force", "boolean", "beyond the recall window too", false},
-			{"sync_device", "boolean", "also on the sender's own devices", false},
+			{"sync_device", "boolean", "also on the sender's own devices; left out: true", false},
 			{"recallMessageExtensionInfo", "string", "handed to those who are told of the recall", false},
 		},
 		Source:  docs + "message_recall_single.html",
@@ -86,10 +86,10 @@ var kinds = []KindInfo{
 			{"groupname", "string", "at most 128 characters", false},
 			{"avatar", "string", "at most 1024 characters", false},
 			{"description", "string", "at most 512 characters", false},
-			{"public", "boolean", "can be found and joined by others", false},
+			{"public", "boolean", "can be found and joined by others; left out: false", false},
 			{"maxusers", "number", "0 or left out: Easemob's default, 200", false},
 			{"owner", "string", "user id", true},
-			{"members", "array", "at most 60 user ids", false},
+			{"members", "array", "user ids, at most maxusers", false},
 			{"allowinvites", "boolean", "members may invite", false},
 			{"membersonly", "boolean", "joining needs consent", false},
 			{"invite_need_confirm", "boolean", "an invitation needs the invited user's consent; left out: true", false},
@@ -144,7 +144,7 @@ var kinds = []KindInfo{
 		Fields: []FieldInfo{
 			fieldGroup,
 			fieldUsernames,
-			{"need_notify", "boolean", "tell the group", false},
+			{"need_notify", "boolean", "tell the members of the group; left out: true", false},
 		},
 		Source:  docs + "group_members_add_batch.html",
 		Example: `{"kind":"group.add_members","payload":{"group_id":"4065","usernames":["u1","u2"]}}`,

@@ -39,7 +39,8 @@ type Message struct {
 	// Users makes the message one to just these members of the one group or room
 	// in To. One call takes 20 (docs); more are split into several tasks. Each
 	// counts as one message. Only they see it; it is neither in the conversation
-	// list nor counted as unread (docs).
+	// list nor counted as unread (docs). Nil means everybody in the group or room;
+	// a list that is empty is refused, so that it never means that.
 	Users []string
 	// From is the sender's user id; empty leaves it out, and Easemob sends as
 	// "admin". A JSON payload must not give it as the empty string, which
@@ -51,8 +52,8 @@ type Message struct {
 	Ext map[string]any
 	// RouteType "ROUTE_ONLINE" sends to receivers who are online only.
 	RouteType string
-	// RoamIgnoreUsers, at most 20, don't get a group's or room's message from
-	// the roaming store.
+	// RoamIgnoreUsers don't get the message from the roaming store; of a group or
+	// room at most 20 (docs).
 	RoamIgnoreUsers []string
 	SyncDevice      bool // users and groups: also to the sender's own devices
 	NeedGroupAck    bool // groups: ask for read receipts
@@ -70,7 +71,7 @@ type Message struct {
 type messageJSON struct {
 	Target           Target          `json:"target,omitempty"`
 	To               []string        `json:"to"`
-	Users            []string        `json:"users,omitempty"`
+	Users            []string        `json:"users,omitzero"`
 	From             *string         `json:"from,omitempty"`
 	Type             string          `json:"type"`
 	Body             json.RawMessage `json:"body"`
@@ -177,7 +178,7 @@ func (m Message) Validate() error {
 	if err := checkNames("to", m.To, TargetsMax, check); err != nil {
 		return err
 	}
-	if len(m.Users) > 0 {
+	if m.Users != nil {
 		if m.Target == Users || len(m.To) != 1 {
 			return &FieldError{Field: "users", Bound: "names members of one group or room: target must be chatgroups or chatrooms, and to one id"}
 		}
@@ -192,10 +193,11 @@ func (m Message) Validate() error {
 		return fieldErr("routetype", m.RouteType, "must be ROUTE_ONLINE or left out; not for chatrooms")
 	}
 	if len(m.RoamIgnoreUsers) > 0 {
+		most := RoamIgnoreMax
 		if m.Target == Users {
-			return &FieldError{Field: "roam_ignore_users", Bound: "only for chatgroups and chatrooms"}
+			most = TargetsMax // as many as the message may have receivers
 		}
-		if err := checkNames("roam_ignore_users", m.RoamIgnoreUsers, RoamIgnoreMax, checkUserID); err != nil {
+		if err := checkNames("roam_ignore_users", m.RoamIgnoreUsers, most, checkUserID); err != nil {
 			return err
 		}
 	}
@@ -245,11 +247,11 @@ func checkLevel(level string, target Target) error {
 
 func (m Message) endpoint() Endpoint {
 	switch {
-	case m.Target == Groups && len(m.Users) > 0:
+	case m.Target == Groups && m.Users != nil:
 		return "messages.group_members"
 	case m.Target == Groups:
 		return EndpointMessagesGroups
-	case m.Target == Rooms && len(m.Users) > 0:
+	case m.Target == Rooms && m.Users != nil:
 		return "messages.room_members"
 	case m.Target == Rooms:
 		return EndpointMessagesRooms
@@ -262,7 +264,7 @@ func (m Message) messages() int { return len(*m.recipients()) }
 
 // recipients is the list that Targets and Only are about.
 func (m *Message) recipients() *[]string {
-	if len(m.Users) > 0 {
+	if m.Users != nil {
 		return &m.Users
 	}
 	return &m.To
@@ -281,7 +283,7 @@ func (m Message) Only(targets []string) Payload {
 
 func (m Message) perCall() (string, int) {
 	switch {
-	case len(m.Users) > 0:
+	case m.Users != nil:
 		return "users", RecipientsMembers
 	case m.Target == Groups:
 		return "to", RecipientsGroups
@@ -297,7 +299,7 @@ func (m Message) perCall() (string, int) {
 func (m Message) Request(id string) (Request, error) {
 	m.Ext = withTaskID(m.Ext, id, m.OmitTaskID)
 	path := "/messages/" + string(m.Target)
-	if len(m.Users) > 0 {
+	if m.Users != nil {
 		path += "/users"
 	}
 	m.Target, m.OmitTaskID = "", false // emq's own fields, not part of the body
@@ -346,8 +348,10 @@ type Recall struct {
 	From     string `json:"from,omitempty"`
 	// Force recalls a message beyond the window too. The endpoint requires the
 	// field, so it is always sent.
-	Force      bool `json:"force"`
-	SyncDevice bool `json:"sync_device,omitempty"`
+	Force bool `json:"force"`
+	// SyncDevice recalls it on the sender's own devices too; nil: Easemob's
+	// default, true (docs).
+	SyncDevice *bool `json:"sync_device,omitempty"`
 	// ExtensionInfo is handed to those who are told of the recall.
 	ExtensionInfo string `json:"recallMessageExtensionInfo,omitempty"`
 }

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -42,10 +43,10 @@ func (p place) checkMute(names []string, duration int64) error {
 	if err := p.checkMembers(names); err != nil {
 		return err
 	}
-	if duration < MuteForever || duration == 0 {
+	if duration < MuteForever || duration == 0 || duration > MuteMaxSeconds*1000 {
 		return &FieldError{
 			Field: "mute_duration", Value: strconv.FormatInt(duration, 10),
-			Bound: "must be 1 ms or more, or -1 for good (unmute_members lifts a mute)",
+			Bound: fmt.Sprintf("must be 1 to %d ms, or -1 for good (unmute_members lifts a mute)", int64(MuteMaxSeconds*1000)),
 		}
 	}
 	return nil

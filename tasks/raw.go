@@ -32,9 +32,9 @@ func (r RawCall) Validate() error {
 	}
 	u, err := url.Parse(r.Path)
 	if err != nil || !strings.HasPrefix(r.Path, "/") || strings.HasPrefix(r.Path, "//") ||
-		u.Host != "" || u.Fragment != "" || strings.ContainsAny(r.Path, " \\\t\r\n") ||
+		u.Host != "" || strings.ContainsAny(r.Path, " \\#{}\t\r\n") ||
 		path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/") {
-		return fieldErr("path", r.Path, "must be an absolute, escaped path below /{org}/{app}, such as /users/u1/deactivate")
+		return fieldErr("path", r.Path, "must be an absolute, escaped path below /{org}/{app} without placeholders, such as /users/u1/deactivate")
 	}
 	if first, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/"); strings.EqualFold(first, "token") {
 		return fieldErr("path", r.Path, "tokens are fetched by the worker, not by tasks")
@@ -47,6 +47,9 @@ func (r RawCall) Validate() error {
 
 // Request builds the call.
 func (r RawCall) Request(string) (Request, error) {
+	if string(r.Body) == "null" {
+		r.Body = nil
+	}
 	return Request{Method: r.Method, Path: r.Path, Body: r.Body}, nil
 }
 

@@ -44,16 +44,16 @@ func TestRequest(t *testing.T) {
 			`{"to":["1"],"users":["u1","u2"],"type":"txt","body":{"msg":"x"},"ext":{"emq_id":"id-1"},"env":"dev"}`,
 		},
 		"message to some members of a room": {
-			Message{Target: Rooms, To: []string{"1"}, Users: []string{"u1"}, Body: Command{}, OmitTaskID: true},
-			"POST", "/messages/chatrooms/users", `{"to":["1"],"users":["u1"],"type":"cmd","body":{}}`,
+			Message{Target: Rooms, To: []string{"1"}, Users: []string{"u1"}, Body: Command{Action: "a"}, OmitTaskID: true},
+			"POST", "/messages/chatrooms/users", `{"to":["1"],"users":["u1"],"type":"cmd","body":{"action":"a"}}`,
 		},
 		"broadcast to all": {
 			Broadcast{Target: Users, From: "admin", Body: Text{Msg: "<b>"}, Ext: map[string]any{"a": 1}},
 			"POST", "/messages/broadcast", `{"from":"admin","msg":{"type":"txt","msg":"<b>"},"ext":{"a":1,"emq_id":"id-1"}}`,
 		},
 		"broadcast to those online": {
-			Broadcast{Target: Online, Body: Command{}},
-			"POST", "/messages/users/broadcast", `{"msg":{"type":"cmd"},"ext":{"emq_id":"id-1"}}`,
+			Broadcast{Target: Online, Body: Command{Action: "a"}},
+			"POST", "/messages/users/broadcast", `{"msg":{"type":"cmd","action":"a"},"ext":{"emq_id":"id-1"}}`,
 		},
 		"broadcast to rooms": {
 			Broadcast{Target: Rooms, Body: Command{Action: "a"}, ChatroomMsgLevel: "low", OmitTaskID: true},
@@ -64,7 +64,7 @@ func TestRequest(t *testing.T) {
 			"POST", "/messages/msg_recall", `{"msg_id":"12","to":"u1","chat_type":"chat","force":false}`,
 		},
 		"recall, all fields": {
-			Recall{MsgID: "12", To: "9", ChatType: "groupchat", From: "u", Force: true, SyncDevice: true},
+			Recall{MsgID: "12", To: "9", ChatType: "groupchat", From: "u", Force: true, SyncDevice: new(true)},
 			"POST", "/messages/msg_recall", `{"msg_id":"12","to":"9","chat_type":"groupchat","from":"u","force":true,"sync_device":true}`,
 		},
 		"create a group": {
@@ -83,8 +83,19 @@ func TestRequest(t *testing.T) {
 			"POST", "/chatgroups/4065/users", `{"usernames":["u1","u2"]}`,
 		},
 		"add members and say so": {
-			GroupAddMembers{GroupID: "4065", Usernames: []string{"u1"}, NeedNotify: true},
+			GroupAddMembers{GroupID: "4065", Usernames: []string{"u1"}, NeedNotify: new(true)},
 			"POST", "/chatgroups/4065/users?need_notify=true", `{"usernames":["u1"]}`,
+		},
+		"add members and don't say so": {
+			GroupAddMembers{GroupID: "4065", Usernames: []string{"u1"}, NeedNotify: new(false)},
+			"POST", "/chatgroups/4065/users?need_notify=false", `{"usernames":["u1"]}`,
+		},
+		"recall here alone": {
+			Recall{MsgID: "12", To: "u1", ChatType: "chat", SyncDevice: new(false)},
+			"POST", "/messages/msg_recall", `{"msg_id":"12","to":"u1","chat_type":"chat","force":false,"sync_device":false}`,
+		},
+		"a raw call without a body": {
+			RawCall{Method: "GET", Path: "/users/u1", Body: json.RawMessage("null")}, "GET", "/users/u1", "",
 		},
 		"remove members": {
 			GroupRemoveMembers{GroupID: "4065", Usernames: []string{"u.1", "U_2"}},

@@ -239,13 +239,13 @@ func CheckApp(app string) error {
 
 // envelope is a task as people write it: one line of `emq enqueue -f`.
 type envelope struct {
-	ID          string          `json:"id,omitempty"`
+	ID          *string         `json:"id,omitempty"`
 	App         string          `json:"app,omitempty"`
 	Kind        Kind            `json:"kind"`
 	Payload     json.RawMessage `json:"payload"`
 	Priority    Priority        `json:"priority,omitempty"`
-	ProcessAt   *time.Time      `json:"process_at,omitempty"`
-	ExpiresAt   *time.Time      `json:"expires_at,omitempty"`
+	ProcessAt   string          `json:"process_at,omitempty"` // RFC 3339
+	ExpiresAt   string          `json:"expires_at,omitempty"`
 	OnUnknown   OnUnknown       `json:"on_unknown,omitempty"`
 	MaxAttempts *int            `json:"max_attempts,omitempty"`
 	MaxAge      string          `json:"max_age,omitempty"` // a Go duration: "90m", "24h"
@@ -259,22 +259,36 @@ func ParseEnvelope(raw []byte) (Task, error) {
 	if err := decodeStrict(raw, &e); err != nil {
 		return Task{}, err
 	}
+	if err := refuseTwice(raw); err != nil {
+		return Task{}, err
+	}
+	if err := refuseTwice(e.Payload); err != nil {
+		return Task{}, within("payload", err)
+	}
+	if e.ID != nil && *e.ID == "" {
+		return Task{}, &FieldError{Field: "id", Value: `""`, Bound: "must not be empty; leave it out to have one made up"}
+	}
 	if e.Kind == "" {
 		return Task{}, &FieldError{Field: "kind", Bound: "must be given"}
 	}
 	if len(e.Payload) == 0 {
 		return Task{}, &FieldError{Field: "payload", Bound: "must be given"}
 	}
-	t := Task{ID: e.ID, App: e.App, Priority: e.Priority, OnUnknown: e.OnUnknown}
+	t := Task{ID: deref(e.ID), App: e.App, Priority: e.Priority, OnUnknown: e.OnUnknown}
 	var err error
 	if t.Payload, err = DecodePayload(e.Kind, e.Payload); err != nil {
 		return Task{}, within("payload", err)
 	}
-	if e.ProcessAt != nil {
-		t.ProcessAt = *e.ProcessAt
-	}
-	if e.ExpiresAt != nil {
-		t.ExpiresAt = *e.ExpiresAt
+	for _, f := range []struct {
+		name, given string
+		time        *time.Time
+	}{{"process_at", e.ProcessAt, &t.ProcessAt}, {"expires_at", e.ExpiresAt, &t.ExpiresAt}} {
+		if f.given == "" {
+			continue
+		}
+		if *f.time, err = time.Parse(time.RFC3339, f.given); err != nil {
+			return Task{}, fieldErr(f.name, f.given, "must be a time such as 2026-01-31T18:00:00+08:00")
+		}
 	}
 	if e.MaxAttempts != nil {
 		if *e.MaxAttempts < 1 {

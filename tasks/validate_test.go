@@ -3,6 +3,7 @@ package tasks
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -108,8 +109,8 @@ func TestValidateRefuses(t *testing.T) {
 	message("routetype", func(m *Message) { m.RouteType = "ROUTE_ALL" }, "routetype", `"ROUTE_ALL"`, "must be ROUTE_ONLINE")
 	message("routetype in rooms", func(m *Message) { m.Target, m.RouteType = Rooms, "ROUTE_ONLINE" },
 		"routetype", `"ROUTE_ONLINE"`, "not for chatrooms")
-	message("roam_ignore_users for users", func(m *Message) { m.RoamIgnoreUsers = names(1) },
-		"roam_ignore_users", "", "only for chatgroups and chatrooms")
+	message("members of nobody", func(m *Message) { m.Target, m.To, m.Users = Groups, []string{"1"}, []string{} },
+		"users", "", "at least one id")
 	message("21 roam_ignore_users", func(m *Message) { m.Target, m.RoamIgnoreUsers = Groups, names(21) },
 		"roam_ignore_users", "21 ids", "at most 20")
 	message("roam_ignore_users id", func(m *Message) { m.Target, m.RoamIgnoreUsers = Groups, []string{"?"} },
@@ -168,7 +169,8 @@ func TestValidateRefuses(t *testing.T) {
 	create("custom", func(g *GroupCreate) { g.Custom = strings.Repeat("x", 8193) }, "custom", "8193 bytes", "at most 8192")
 	create("maxusers", func(g *GroupCreate) { g.MaxUsers = -1 }, "maxusers", "-1", "not be negative")
 	create("no owner", func(g *GroupCreate) { g.Owner = "" }, "owner", `""`, userBound)
-	create("61 members", func(g *GroupCreate) { g.Members = names(61) }, "members", "61 ids", "at most 60")
+	create("201 members", func(g *GroupCreate) { g.Members = names(201) }, "members", "201 ids", "at most 200")
+	create("more members than maxusers", func(g *GroupCreate) { g.Members, g.MaxUsers = names(3), 2 }, "members", "3 ids", "at most 2")
 	create("member twice", func(g *GroupCreate) { g.Members = []string{"a", "A"} }, "members[1]", `"A"`, "given twice")
 	create("member id", func(g *GroupCreate) { g.Members = []string{"a", ""} }, "members[1]", `""`, userBound)
 
@@ -217,8 +219,8 @@ func TestValidateRefuses(t *testing.T) {
 	payload("admin", RoomAddAdmin{RoomID: "1", NewAdmin: "?"}, "newadmin", `"?"`, userBound)
 	payload("admin", GroupRemoveAdmin{GroupID: "1", OldAdmin: "?"}, "oldadmin", `"?"`, userBound)
 	payload("admin", RoomRemoveAdmin{RoomID: "1", OldAdmin: "?"}, "oldadmin", `"?"`, userBound)
-	for _, duration := range []int64{0, -2} {
-		const bound = "1 ms or more, or -1 for good"
+	for _, duration := range []int64{0, -2, 2147483647001, math.MaxInt64} {
+		const bound = "1 to 2147483647000 ms, or -1 for good"
 		payload(fmt.Sprint(duration), GroupMuteMembers{GroupID: "1", Usernames: names(1), MuteDuration: duration}, "mute_duration", fmt.Sprint(duration), bound)
 		payload(fmt.Sprint(duration), RoomMuteMembers{RoomID: "1", Usernames: names(1), MuteDuration: duration}, "mute_duration", fmt.Sprint(duration), bound)
 	}
@@ -415,7 +417,7 @@ func TestValidateAcceptsTheExtremes(t *testing.T) {
 		"20 members":        {Payload: Message{Target: Rooms, To: names(1), Users: names(20), Body: Text{Msg: "x"}, ChatroomMsgLevel: "high", Env: "Dev12345"}},
 		"synced in groups":  {Payload: Message{Target: Groups, To: names(1), Body: Text{Msg: "x"}, SyncDevice: true}},
 		"id in upper case":  {Payload: message(Users, []string{"U1"}, Text{Msg: "x"})},
-		"command":           {Payload: message(Users, names(1), Command{})},
+		"command":           {Payload: message(Users, names(1), Command{Action: "a"})},
 		"custom":            {Payload: message(Users, names(1), Custom{Event: "aZ09-_/." + strings.Repeat("e", 24), Exts: sixteen})},
 		"url of 2048":       {Payload: message(Users, names(1), File{URL: "https://h/" + strings.Repeat("x", 2038)})},
 		"online, in groups": {Payload: Message{Target: Groups, To: names(1), Body: Text{Msg: "x"}, RouteType: "ROUTE_ONLINE", NeedGroupAck: true}},
@@ -443,7 +445,7 @@ func TestValidateAcceptsTheExtremes(t *testing.T) {
 		"user's mute":           {Payload: UserMute{Username: "u", Chat: new(0), GroupChat: new(MuteForever), ChatRoom: new(MuteMaxSeconds)}},
 		"block 500":             {Payload: UserBlock{OwnerUsername: "u", Usernames: names(500)}},
 		"attributes of 2 KB":    {Payload: UserSetAttributes{Username: "u", MetaData: map[string]string{"extn": strings.Repeat("x", 2044)}}},
-		"broadcast to rooms":    {Payload: Broadcast{Target: Rooms, Body: Command{}, ChatroomMsgLevel: "normal"}},
+		"broadcast to rooms":    {Payload: Broadcast{Target: Rooms, Body: Command{Action: "a"}, ChatroomMsgLevel: "normal"}},
 		"broadcast, own emq_id": {Payload: Broadcast{Target: Users, Body: Text{Msg: "x"}, Ext: map[string]any{"emq_id": 1}, OmitTaskID: true}},
 		"60 added":              {Payload: GroupAddMembers{GroupID: strings.Repeat("1", 64), Usernames: names(60)}},
 		"60 removed":            {Payload: GroupRemoveMembers{GroupID: "1", Usernames: names(60)}},

@@ -211,7 +211,7 @@ func drawTask(t *rapid.T) Task {
 }
 
 func drawPayload(t *rapid.T) Payload {
-	userID := rapid.StringMatching(`[a-z0-9_.-]{1,64}`)
+	userID := rapid.StringMatching(`[a-z0-9_-][a-z0-9_.-]{0,63}`)
 	users := rapid.SliceOfNDistinct(userID, 1, 60, rapid.ID[string])
 	groupID := rapid.StringMatching(`[0-9A-Za-z_-]{1,64}`)
 	// Any text but invalid UTF-8, which JSON can't hold.
@@ -236,7 +236,7 @@ func drawPayload(t *rapid.T) Payload {
 	case KindMessageBroadcast:
 		return Broadcast{
 			Target: rapid.SampledFrom([]Target{Users, Online, Rooms}).Draw(t, "target"), From: userID.Draw(t, "from"),
-			Body: rapid.SampledFrom([]Body{Text{Msg: "m" + words.Draw(t, "msg")}, Command{}, Custom{Exts: map[string]string{"k": "v"}}}).Draw(t, "body"),
+			Body: rapid.SampledFrom([]Body{Text{Msg: "m" + words.Draw(t, "msg")}, Command{Action: "a"}, Custom{Exts: map[string]string{"k": "v"}}}).Draw(t, "body"),
 			Ext:  map[string]any{"k" + words.Draw(t, "key"): words.Draw(t, "value")},
 		}
 	case KindMessageRecall:
@@ -291,7 +291,7 @@ func drawFields(t *rapid.T, p Payload, userID *rapid.Generator[string], users *r
 			value.SetBool(rapid.Bool().Draw(t, name))
 		case int, int64:
 			value.SetInt(rapid.Int64Range(1, RoomUsersMax).Draw(t, name))
-			if name == "maxusers" && p.Kind() == KindRoomCreate {
+			if name == "maxusers" && (p.Kind() == KindRoomCreate || p.Kind() == KindGroupCreate) {
 				value.SetInt(RoomUsersMax) // not fewer than the members
 			}
 		case map[string]string:

@@ -116,7 +116,9 @@ func (f *enqueueFlags) check(flags *pflag.FlagSet) error {
 func (f *enqueueFlags) task(now time.Time) (tasks.Task, error) {
 	m := tasks.Message{Target: tasks.Target(f.target), To: f.to, From: f.from, Body: tasks.Text{Msg: f.text}}
 	if f.ext != "" {
-		if err := json.Unmarshal([]byte(f.ext), &m.Ext); err != nil || m.Ext == nil {
+		dec := json.NewDecoder(strings.NewReader(f.ext))
+		dec.UseNumber() // message ids are above what a float64 holds
+		if err := dec.Decode(&m.Ext); err != nil || m.Ext == nil || dec.More() {
 			return tasks.Task{}, errors.New("--ext: must be a JSON object")
 		}
 	}

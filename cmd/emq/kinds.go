@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,20 @@ func newKindLine(info tasks.KindInfo) kindLine {
 	return line
 }
 
+// fields are the payload's fields with their bounds in one line, for people; *
+// marks the required ones.
+func (k kindLine) fields() string {
+	all := make([]string, len(k.Fields))
+	for i, f := range k.Fields {
+		mark := ""
+		if f.Required {
+			mark = "*"
+		}
+		all[i] = f.Name + mark + " (" + f.Bound + ")"
+	}
+	return strings.Join(all, ", ")
+}
+
 // where is the endpoint and its default limit, for people.
 func (k kindLine) where() (endpoint, limit string) {
 	if k.Limit == nil {
@@ -60,9 +75,10 @@ func newKindsCmd(e *env) *cobra.Command {
 		Use:   "kinds [KIND]",
 		Short: "List the kinds of call, or describe one with its fields",
 		Long: `kinds lists what tasks can do: each kind with the endpoint that it calls and that
-endpoint's default limit, and whether making the call twice does no harm. With a KIND
-it shows the fields of its payload with their bounds, where Easemob describes the
-call, and an example that "emq enqueue -f -" takes as it is.`,
+endpoint's default limit, whether making the call twice does no harm, and the fields
+of its payload with their bounds (* marks the required ones). With a KIND it also says
+why, where Easemob describes the call, and ends with an example; --example prints
+that alone, as "emq enqueue -f -" takes it.`,
 		Example: `  emq kinds
   emq kinds group.add_members
   emq kinds group.add_members --example | emq enqueue -f -`,
@@ -107,11 +123,11 @@ func completeKinds(_ *cobra.Command, args []string, _ string) ([]string, cobra.S
 }
 
 func (e *env) listKinds(asJSON bool) error {
-	l := e.newList(asJSON, "kind", "endpoint", "limit", "repeatable", "summary")
+	l := e.newList(asJSON, "kind", "endpoint", "limit", "repeatable", "summary:", "fields:")
 	for _, info := range tasks.Kinds() {
 		line := newKindLine(info)
 		endpoint, limit := line.where()
-		l.row(line, string(line.Kind), endpoint, limit, yesNo(line.Repeatable), line.Summary)
+		l.row(line, string(line.Kind), endpoint, limit, yesNo(line.Repeatable), line.Summary, line.fields())
 	}
 	return l.end()
 }

@@ -75,7 +75,7 @@ func sendTo(t sendTarget) func(*call) (*result, *refusal) {
 		case !t.users && len(in.RoamIgnore) > directedMax: // text by analogy with to
 			return nil, messageRefused("params roam_ignore_users's size can't exceed limit " + strconv.Itoa(directedMax))
 		case len(in.Body)+len(in.Ext) > messageMax:
-			return nil, &refusal{status: http.StatusBadRequest, code: "message_send_error", text: "message is too large", number: 14007}
+			return nil, tooLargeMessage
 		}
 
 		if no := c.globallyMuted(in.From, t.chatType); no != nil {
@@ -162,6 +162,10 @@ func broadcast(c *call) (*result, *refusal) {
 		return nil, refuse(http.StatusBadRequest, "illegal_argument", "ext must be JSONObject")
 	case emptyObject(in.Msg) || in.Msg[0] != '{':
 		return nil, badMessageBody
+	case typeOf(in.Msg) == "": // text by analogy with a send
+		return nil, refuse(http.StatusBadRequest, "message_send_error", "param type can't be empty")
+	case len(in.Msg)+len(in.Ext) > messageMax:
+		return nil, tooLargeMessage
 	}
 	if no := c.sim.allowMessages(c, 1); no != nil {
 		return nil, no
@@ -171,6 +175,17 @@ func broadcast(c *call) (*result, *refusal) {
 		path: c.path, data: map[string]json.Number{"id": json.Number(ids[0])},
 		done: &change{emqID: emqID(in.Ext), ids: ids},
 	}, nil
+}
+
+var tooLargeMessage = &refusal{status: http.StatusBadRequest, code: "message_send_error", text: "message is too large", number: 14007}
+
+// typeOf is the type of a broadcast message.
+func typeOf(msg json.RawMessage) string {
+	var in struct {
+		Type string `json:"type"`
+	}
+	_ = json.Unmarshal(msg, &in)
+	return in.Type
 }
 
 // emptyObject reports whether a field is absent, null, an empty text or an

@@ -17,6 +17,8 @@ type Execution struct {
 	Method string `json:"method"`
 	// Path is below /org/app, with escapes undone.
 	Path string `json:"path"`
+	// Query is what follows a "?", as it was sent.
+	Query string `json:"query,omitempty"`
 	// Targets are the users, groups or rooms that were changed or sent to; of a
 	// batch that failed in part, those that succeeded.
 	Targets []string `json:"targets,omitempty"`
@@ -106,7 +108,7 @@ func (r *record) add(s *Simulator, c *call, done *change) {
 		return
 	}
 	e := Execution{
-		Time: c.start, App: c.app.Key, Method: c.r.Method, Path: c.path,
+		Time: c.start, App: c.app.Key, Method: c.r.Method, Path: c.path, Query: c.r.URL.RawQuery,
 		Targets: done.targets, EmqID: done.emqID, IDs: done.ids,
 	}
 	if c.decoded && c.route.family != familyAccounts {

@@ -104,7 +104,7 @@ func (in *registration) check() *refusal {
 		text = "username [" + given + "] is not legal"
 	case in.Password == "":
 		text = "password or pin must provided"
-	case len(in.Password) > passwordMax:
+	case utf8.RuneCountInString(in.Password) > passwordMax:
 		text = "PASSWORD_TOO_LONG" // text by analogy
 	case utf8.RuneCountInString(in.Nickname) > nicknameMax:
 		text = "NICKNAME_TOO_LONG"
@@ -319,6 +319,9 @@ func setPassword(c *call) (*result, *refusal) {
 	}
 	if in.NewPassword == "" {
 		return nil, refuse(http.StatusBadRequest, "illegal_argument", "newpassword is required")
+	}
+	if utf8.RuneCountInString(in.NewPassword) > passwordMax {
+		return nil, refuse(http.StatusBadRequest, "illegal_argument", "PASSWORD_TOO_LONG") // text by analogy
 	}
 	res, no := c.withUser(0, func(u *user) (*result, *refusal) {
 		u.password, u.modified = in.NewPassword, c.start.UnixMilli()
