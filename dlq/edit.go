@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/imqueue/emq/tasks"
@@ -38,6 +39,7 @@ func (s *Store) Edit(ctx context.Context, app, id string, payload json.RawMessag
 			return nil, err
 		}
 		r := old.next(StateDead, s.now(), ActionEdit, by)
+		r.body.Unknown = nil // it was about the old payload
 		r.body.Events[len(r.body.Events)-1].Before = before
 		if r.raw, err = tasks.Encode(t); err != nil {
 			return nil, err
@@ -48,9 +50,48 @@ func (s *Store) Edit(ctx context.Context, app, id string, payload json.RawMessag
 
 // Settle ends a dead letter whose call was executed, as a person has found
 // out: it becomes resolved. One whose call was not executed is resent instead.
-// Errors are as those of Discard.
-func (s *Store) Settle(ctx context.Context, app, id string, by Actor) error {
-	return s.move(ctx, "settle", app, id, StateDead, StateResolved, ActionSettled, by)
+//
+// When only some of its targets were of unknown outcome, it is those that were
+// served. The entry then stays dead with the others, left of them, which Resend
+// puts to work. Errors are as those of Discard.
+func (s *Store) Settle(ctx context.Context, app, id string, by Actor) (left int, err error) {
+	err = s.change(ctx, "settle", app, id, nil, func(old *record) (*record, error) {
+		if err := old.mustBe(app, id, StateDead); err != nil {
+			return nil, err
+		}
+		left = 0
+		others, err := old.others()
+		if err != nil || others == nil {
+			return old.next(StateResolved, s.now(), ActionSettled, by), err
+		}
+		left = len(tasks.Targets(others))
+		r := old.next(StateDead, s.now(), ActionSettled, by)
+		r.body.Unknown = nil
+		r.body.Description = fmt.Sprintf("%d targets are left: the others were settled as served", left)
+		return r, r.narrow(others)
+	})
+	return left, err
+}
+
+// others is the record's payload without the targets of unknown outcome; nil when
+// that leaves none, or is not known.
+func (r *record) others() (tasks.Payload, error) {
+	if len(r.body.Unknown) == 0 {
+		return nil, nil
+	}
+	t, err := r.task()
+	if err != nil {
+		return nil, err
+	}
+	batch, ok := t.Payload.(tasks.Batch)
+	if !ok {
+		return nil, nil
+	}
+	rest := slices.DeleteFunc(batch.Targets(), func(target string) bool { return slices.Contains(r.body.Unknown, target) })
+	if len(rest) == 0 {
+		return nil, nil
+	}
+	return batch.Only(rest), nil
 }
 
 // mustBe refuses an entry that does not exist or is in another state.

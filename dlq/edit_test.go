@@ -3,6 +3,7 @@ package dlq
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,12 +78,40 @@ func TestSettle(t *testing.T) {
 	t.Parallel()
 	w := miniWorld(t)
 	w.die("s1", overloaded)
-	w.ok(w.store.Settle(w.ctx, testApp, "s1", Actor{Name: "op", Note: "the receiver has it"}))
+	by := Actor{Name: "op", Note: "the receiver has it"}
+	if left, err := w.store.Settle(w.ctx, testApp, "s1", by); err != nil || left != 0 {
+		t.Fatalf("%d left, %v", left, err)
+	}
 	got := w.get("s1")
 	if last := got.Events[len(got.Events)-1]; got.State != StateResolved || last.Action != ActionSettled || last.By != "op" {
 		t.Errorf("after settling: %s, last event %+v", got.State, last)
 	}
-	if err := w.store.Settle(w.ctx, testApp, "s1", Actor{}); !errors.Is(err, ErrState) {
+	if _, err := w.store.Settle(w.ctx, testApp, "s1", Actor{}); !errors.Is(err, ErrState) {
 		t.Errorf("settled twice: %v, want ErrState", err)
+	}
+}
+
+// TestSettleAPart: what was perhaps served of a list is settled, and the rest stays.
+func TestSettleAPart(t *testing.T) {
+	t.Parallel()
+	w := miniWorld(t)
+	task := message(testApp, "s2")
+	task.Payload = tasks.Message{Target: tasks.Users, To: []string{"u1", "u2", "u3"}, Body: tasks.Text{Msg: "hello"}}
+	death := w.death(task, overloaded)
+	death.Unknown = []string{"u2"}
+	w.ok(w.store.Put(w.ctx, death))
+	if got := w.get("s2"); !slices.Equal(got.Unknown, death.Unknown) {
+		t.Errorf("unknown: %v", got.Unknown)
+	}
+	left, err := w.store.Settle(w.ctx, testApp, "s2", Actor{Name: "op"})
+	if err != nil || left != 2 {
+		t.Fatalf("%d left, %v", left, err)
+	}
+	got := w.get("s2")
+	if got.State != StateDead || got.Unknown != nil || !strings.Contains(string(got.Payload), `"to":["u1","u3"]`) {
+		t.Errorf("after settling a part: %s, unknown %v, payload %s", got.State, got.Unknown, got.Payload)
+	}
+	if left, err := w.store.Settle(w.ctx, testApp, "s2", Actor{}); err != nil || left != 0 || w.get("s2").State != StateResolved {
+		t.Errorf("settled again: %d left, %v, %s", left, err, w.get("s2").State)
 	}
 }

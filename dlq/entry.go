@@ -118,7 +118,10 @@ type Death struct {
 	Reason   Reason // empty means ReasonVerdict
 	Verdict  errclass.Verdict
 	Attempts []Attempt // failed attempts of this generation, oldest first
-	At       time.Time // zero means now
+	// Unknown are those of the task's targets of which it is not known whether they
+	// were served; none when that goes for all or for none.
+	Unknown []string
+	At      time.Time // zero means now
 }
 
 // What Event.Action says.
@@ -188,6 +191,9 @@ type Entry struct {
 	// see Redacted. When the task could not be decoded it is the task as it was
 	// queued, or null when that is no JSON.
 	Payload json.RawMessage `json:"payload"`
+	// Unknown are the targets in Payload of which it is not known whether they were
+	// served; the others were not. Empty when the reason is for all of them.
+	Unknown []string `json:"unknown,omitempty"`
 	// Raw is the wire encoding of the task with that payload, secrets included.
 	Raw []byte `json:"-"`
 }

@@ -71,14 +71,15 @@ func (s *Store) ClearLimit(ctx context.Context, app string, e tasks.Endpoint, _ 
 
 // Limits lists the limits that were set for the apps, or for all that were ever
 // used when none is given, by app and endpoint. Those that can't be read are
-// named by the error, which then comes beside the others. Other errors: a
+// named by the error, which then comes beside the others, if only an empty list.
+// Other errors: a
 // *tasks.FieldError for an app that can't be, or a failure of Redis.
 func (s *Store) Limits(ctx context.Context, apps ...string) ([]Limit, error) {
 	apps, err := s.someApps(ctx, apps)
 	if err != nil {
 		return nil, err
 	}
-	var limits []Limit
+	limits := []Limit{} // nil only beside a failure
 	var damaged []error
 	for _, app := range apps {
 		values, err := s.redis.HGetAll(ctx, limitsKey(app)).Result()

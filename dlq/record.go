@@ -46,6 +46,7 @@ type recordBody struct {
 	AttemptsOut int             `json:"ao,omitempty"`
 	Events      []recordEvent   `json:"e"`
 	EventsOut   int             `json:"eo,omitempty"`
+	Unknown     []string        `json:"u,omitempty"`
 }
 
 type recordAttempt struct {
@@ -215,7 +216,7 @@ func (r *record) entry(c Cause) Entry {
 		FirstFailedAt: r.last, LastFailedAt: r.last, ChangedAt: r.changed,
 		Attempts: make([]Attempt, len(r.body.Attempts)), AttemptsLeftOut: r.body.AttemptsOut,
 		Events: make([]Event, len(r.body.Events)), EventsLeftOut: r.body.EventsOut,
-		Raw: r.raw,
+		Unknown: r.body.Unknown, Raw: r.raw,
 	}
 	for i, a := range r.body.Attempts {
 		e.Attempts[i] = Attempt{

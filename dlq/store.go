@@ -117,6 +117,10 @@ func (s *Store) Put(ctx context.Context, d Death) error {
 		r.last, r.cause = d.At, cause.ID
 		r.body.Queue, r.body.Status = d.Queue, d.Verdict.Status
 		r.body.Description = tasks.Printable(d.Verdict.Description, descriptionMax)
+		r.body.Unknown = nil
+		if len(d.Unknown) < len(tasks.Targets(d.Task.Payload)) {
+			r.body.Unknown = d.Unknown
+		}
 		r.addAttempts(d.Task.Generation, d.Attempts)
 		return r, nil
 	})

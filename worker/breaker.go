@@ -25,6 +25,8 @@ const (
 	// the next, until rampCalls have succeeded.
 	rampStart = 200 * time.Millisecond
 	rampCalls = 64
+	// rampFor ends the ramp of an app with few calls.
+	rampFor = time.Minute
 	// breakerLook is how soon a closed gate is looked at again when the time
 	// that it opens isn't known.
 	breakerLook = 50 * time.Millisecond
@@ -41,6 +43,7 @@ type breaker struct {
 	state    gobreaker.State
 	opened   time.Time
 	inFlight int
+	closed   time.Time
 	ramped   int       // calls that succeeded since the probe; rampCalls: the ramp is over
 	next     time.Time // no task is fetched before, while probing or ramping
 }
@@ -78,7 +81,8 @@ func (b *breaker) change(to gobreaker.State) {
 	case gobreaker.StateHalfOpen:
 		b.ramped, b.next = 0, time.Time{}
 	case gobreaker.StateClosed:
-		b.next = time.Now().Add(rampStart)
+		b.closed = time.Now()
+		b.next = b.closed.Add(rampStart)
 	}
 }
 
@@ -91,7 +95,7 @@ func (b *breaker) ready() time.Duration {
 	switch {
 	case b.state == gobreaker.StateOpen:
 		return max(breakerLook, b.opened.Add(b.openFor).Sub(now))
-	case b.state == gobreaker.StateClosed && b.ramped >= rampCalls:
+	case b.state == gobreaker.StateClosed && b.rampIsOver():
 		return 0
 	case b.state == gobreaker.StateHalfOpen && b.inFlight > 0, b.inFlight > b.ramped:
 		return breakerLook
@@ -128,7 +132,15 @@ func (b *breaker) enter() (done func(error), ok bool) {
 func (b *breaker) away() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.state != gobreaker.StateClosed || b.ramped < rampCalls
+	return b.state != gobreaker.StateClosed || !b.rampIsOver()
+}
+
+// rampIsOver goes by success and by time. The caller holds the lock.
+func (b *breaker) rampIsOver() bool {
+	if b.ramped < rampCalls && time.Since(b.closed) > rampFor {
+		b.ramped = rampCalls
+	}
+	return b.ramped >= rampCalls
 }
 
 // wordOf is what an attempt tells about Easemob as a whole. Whatever answer it

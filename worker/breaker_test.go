@@ -95,6 +95,49 @@ func TestBreakerOpensProbesAndRamps(t *testing.T) {
 	})
 }
 
+// An app of few calls does not stay "away" until it has made the ramp's.
+func TestRampEndsByTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker("shop", slog.New(slog.DiscardHandler), openFor)
+		b.fails(t, tripAfter)
+		time.Sleep(openFor + time.Millisecond)
+		if b.ready() != 0 {
+			t.Fatal("no probe")
+		}
+		b.succeeds(t)
+		if !b.away() {
+			t.Error("back after a single call")
+		}
+		time.Sleep(rampFor + time.Second)
+		if b.away() || b.ready() != 0 {
+			t.Error("still away a minute after Easemob was back")
+		}
+	})
+}
+
+// Easemob carries calls out, but its answers are lost: a task is not called more
+// often than its attempts allow, because each may have been a copy.
+func TestLostAnswersSpendAttempts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	worker, err := New(w.config())
+	must(t, err)
+	worker.breakers = newBreakers(worker.cfg.Apps, worker.log, 200*time.Millisecond)
+	w.fault(simulator.Fault{Path: "/messages/*", Cut: simulator.CutAfter})
+	var ids []string
+	for i := range 12 {
+		ids = append(ids, w.enqueue(text("u1"), tasks.ID(fmt.Sprintf("m%d", i)), tasks.MaxAttempts(2)))
+	}
+	w.run(worker)
+	w.idle()
+	for _, id := range ids {
+		if n := w.executed(id); n != 2 {
+			t.Errorf("%s, of two attempts, was executed %d times", id, n)
+		}
+	}
+}
+
 func TestBreakerOpensWhenHalfOfTheCallsFail(t *testing.T) {
 	t.Parallel()
 	b := newBreaker("shop", slog.New(slog.DiscardHandler), openFor)

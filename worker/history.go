@@ -76,29 +76,28 @@ func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) (attemp
 	return attempts
 }
 
-// history reads the failed attempts of this generation, and how many counted.
-func (w *Worker) history(ctx context.Context, a *attempt) ([]dlq.Attempt, int, error) {
-	var fields struct {
-		History string `redis:"emq_history"`
-		Counted int    `redis:"emq_counted"`
-	}
-	key := tasks.TaskKey(a.queue, a.task.QueueID())
-	if err := w.redis.HMGet(ctx, key, historyField, countedField).Scan(&fields); err != nil && !errors.Is(err, redis.Nil) {
-		return nil, 0, fmt.Errorf("read history of %s: %w", a.task.ID, err)
+// history reads the failed attempts of this generation.
+func (w *Worker) history(ctx context.Context, a *attempt) ([]dlq.Attempt, error) {
+	lines, err := w.redis.HGet(ctx, tasks.TaskKey(a.queue, a.task.QueueID()), historyField).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("read history of %s: %w", a.task.ID, err)
 	}
 	var list []dlq.Attempt
-	for line := range strings.Lines(fields.History) {
+	for line := range strings.Lines(lines) {
 		var one dlq.Attempt
 		if json.Unmarshal([]byte(line), &one) == nil {
 			list = append(list, one)
 		}
 	}
-	return list, fields.Counted, nil
+	return list, nil
 }
 
 // crashes is how often a worker died over this generation of the task: asynq
 // counts those on top of the attempts that emq counted.
 func (w *Worker) crashes(ctx context.Context, a *attempt) (int, error) {
-	_, counted, err := w.history(ctx, a)
-	return a.number - 1 - counted, err
+	counted, err := w.redis.HGet(ctx, tasks.TaskKey(a.queue, a.task.QueueID()), countedField).Int()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("read history of %s: %w", a.task.ID, err)
+	}
+	return a.number - 1 - counted, nil
 }

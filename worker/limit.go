@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -51,22 +50,26 @@ import (
 // strictly it has to run slower by the burst that it allows, 10 to 20 % for
 // calls of unequal cost. Nor does it take several rates and a pause in one step.
 //
-// A waiter that needs more than is free claims what comes free next: nobody of
-// its priority or below gets leave until it is served, or else the small would
-// starve the large. The claim lapses a second after the waiter was due, should
+// A task that needs more than is free claims what comes free next: nobody of its
+// priority or below gets leave until it is served, or else the small would starve
+// the large. It waits a moment in its worker; if that is not enough, it goes back
+// to the head of its queue, so that it keeps no slot from calls of other endpoints,
+// and the gate stays closed meanwhile. A claim lapses soon after it was due, should
 // its process have died.
 //
 // When Easemob says that a limit is reached all the same (clients share some
-// limits, plans have others), slow stops all workers for a moment. If that
-// happens again soon, the pause doubles, and the pace slows by a factor that
-// comes back within seconds.
+// limits, plans have others), slow stops all workers for a moment. If a call that
+// began after the pause is refused, too, the pause doubles, and the pace slows by a
+// factor that comes back within seconds.
 //
 // A closed endpoint is not asked again before the time that the script named.
 // With high rates permits are taken a few milliseconds' worth at a time. An
 // endpoint without rates costs Redis nothing.
 const (
 	limitsEvery = time.Second // how old a worker's view of the limits set by people may be
-	waitMax     = 60 * time.Second
+	// waitMax is how long a task waits for leave in its worker: long enough for all
+	// limits a second.
+	waitMax = 2 * time.Second
 	// marginShare of a span, at most marginMax, is what calls may differ in
 	// their way from the permit to Easemob.
 	marginShare = 50
@@ -84,7 +87,8 @@ const (
 	// stateSpare is how long the state of an endpoint outlives its longest span.
 	stateSpare = 3 * time.Minute
 	// closedMax is how long a closed endpoint is taken to be closed without
-	// another look: a permit may have been given back.
+	// another look, and how long the claim of a task that went back to its queue
+	// holds: a permit may have been given back, a limit raised.
 	closedMax     = 10 * time.Second
 	askTimeout    = 5 * time.Second
 	watchedAfter  = time.Minute // how long pauses of an endpoint without rates are asked for after a slow
@@ -159,7 +163,7 @@ func (l *limits) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	set, err := l.store.Limits(ctx, l.apps...)
-	if err != nil && len(set) == 0 {
+	if set == nil {
 		return err
 	}
 	override := map[gateKey]tasks.Limit{}
@@ -175,7 +179,35 @@ func (l *limits) refresh(ctx context.Context) error {
 			l.log.Info("limit changed", "app", key.app, "endpoint", key.endpoint, "limit", limit.String())
 		}
 	}
+	if paused := l.pauses(ctx); paused != nil {
+		return paused
+	}
 	return err // about those that can't be read
+}
+
+// pauses finds out which of the endpoints without rates, which are not asked for
+// leave, another worker has slowed.
+func (l *limits) pauses(ctx context.Context) error {
+	pipe := l.redis.Pipeline()
+	ends := map[*gate]*redis.StringCmd{}
+	for _, g := range l.gates {
+		if len(g.rates.Load().list) == 0 {
+			ends[g] = pipe.HGet(ctx, g.key, "pause")
+		}
+	}
+	if len(ends) == 0 {
+		return nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	for g, cmd := range ends {
+		// By Redis' clock, which may differ from this one: an old pause does no harm.
+		if end, err := cmd.Int64(); err == nil && time.Since(time.UnixMicro(end)) < watchedAfter {
+			g.watch()
+		}
+	}
+	return nil
 }
 
 // take takes leave for one call and, where messages count, one message. It
@@ -200,25 +232,26 @@ func (l *limits) opens(app string, e tasks.Endpoint, p tasks.Priority) time.Dura
 	return 0
 }
 
-// wait takes leave for further calls and messages of a task, and waits for it
-// up to a minute. Meanwhile nothing of the task's endpoint is fetched, but of
-// higher priority. A wait above zero says that leave comes only after that
-// long, and nothing was taken. Messages without calls are the rest of the call
-// that the fetch took leave for: if it is clear at once that they take too
+// wait takes leave for further calls and messages of a task, and waits for it up
+// to waitMax. Meanwhile nothing of the task's endpoint is fetched, but of higher
+// priority; the same for some time after it says no, which means that the task
+// must wait at the head of its queue. Messages without calls are the rest of the
+// call that the fetch took leave for: if it is clear at once that they take too
 // long, what the fetch took is given back. The error is ctx's, or Redis'.
-func (l *limits) wait(ctx context.Context, t tasks.Task, calls, messages int) (time.Duration, error) {
+func (l *limits) wait(ctx context.Context, t tasks.Task, calls, messages int) (ok bool, _ error) {
 	g := l.gates[gateKey{t.App, t.Endpoint()}]
 	if g == nil {
-		return 0, nil
+		return true, nil
 	}
-	return g.wait(ctx, rankOf(t.Priority), calls, messages)
+	return g.wait(ctx, rankOf(t.Priority), t.QueueID(), calls, messages)
 }
 
 // slow pauses an endpoint for all workers, because Easemob has said that a
-// limit a second (DelayRate) or a minute (DelayMinute) is reached.
-func (l *limits) slow(ctx context.Context, app string, e tasks.Endpoint, d errclass.Delay) {
+// limit a second (DelayRate) or a minute (DelayMinute) is reached, in the answer
+// to a call that began so long ago.
+func (l *limits) slow(ctx context.Context, app string, e tasks.Endpoint, d errclass.Delay, ago time.Duration) {
 	if g := l.gates[gateKey{app, e}]; g != nil {
-		g.slow(ctx, d)
+		g.slow(ctx, d, ago)
 	}
 }
 
@@ -377,7 +410,7 @@ func (g *gate) use(r rank) {
 func (g *gate) ask(ctx context.Context, all *rates, r rank, calls, messages, most int, waiter string, patience time.Duration) (taken int, wait time.Duration, err error) {
 	bounded, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	args := []any{int(r), calls, messages, most, waiter, patience.Microseconds(), all.keep.Milliseconds(), easeTime.Microseconds()}
+	args := []any{int(r), calls, messages, most, waiter, patience.Microseconds(), closedMax.Microseconds(), all.keep.Milliseconds(), easeTime.Microseconds()}
 	for _, x := range all.list {
 		args = append(args, x.name, x.count, x.span, x.interval, x.tolerance, x.grain)
 	}
@@ -409,41 +442,39 @@ func (g *gate) giveBack(r rank) {
 	g.open(r)
 }
 
-func (g *gate) wait(ctx context.Context, r rank, calls, messages int) (time.Duration, error) {
-	all := g.rates.Load()
-	if !all.costs(calls, messages) {
-		return 0, nil
+func (g *gate) wait(ctx context.Context, r rank, waiter string, calls, messages int) (ok bool, _ error) {
+	if !g.rates.Load().costs(calls, messages) {
+		return true, nil
 	}
-	waiter := strconv.FormatUint(rand.Uint64(), 36)
 	deadline := time.Now().Add(waitMax)
 	for first := true; ; first = false {
 		patience := max(0, time.Until(deadline))
 		taken, wait, err := g.ask(ctx, g.rates.Load(), r, calls, messages, 1, waiter, patience)
 		if err != nil {
-			return 0, err
+			return false, err
 		}
 		if taken > 0 {
 			g.close(r, wait) // of the next fetch
-			return 0, nil
+			return true, nil
 		}
-		if wait > patience {
-			if first && calls == 0 {
-				g.giveBack(r)
-			}
-			return wait, nil
+		if wait > patience && first && calls == 0 {
+			g.giveBack(r)
 		}
 		g.close(r, wait)
+		if wait > patience {
+			return false, nil
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return 0, ctx.Err()
+			return false, ctx.Err()
 		case <-timer.C:
 		}
 	}
 }
 
-func (g *gate) slow(ctx context.Context, d errclass.Delay) {
+func (g *gate) slow(ctx context.Context, d errclass.Delay, ago time.Duration) {
 	first, longest := slowFirst, slowMax
 	if d == errclass.DelayMinute {
 		first, longest = slowMinute, slowMinuteMax
@@ -451,12 +482,17 @@ func (g *gate) slow(ctx context.Context, d errclass.Delay) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	pause, err := limitSlowScript.Run(ctx, g.limits.redis, []string{g.key},
-		first.Microseconds(), longest.Microseconds(), g.rates.Load().keep.Milliseconds(), easeTime.Microseconds()).Int64()
+		first.Microseconds(), longest.Microseconds(), g.rates.Load().keep.Milliseconds(), easeTime.Microseconds(), ago.Microseconds()).Int64()
 	if err != nil {
 		pause = first.Microseconds() // at least this process
 	}
-	g.mu.Lock()
-	g.spare, g.watched = 0, time.Now().Add(watchedAfter)
-	g.mu.Unlock()
+	g.watch()
 	g.close(rank(len(g.closed)-1), time.Duration(pause)*time.Microsecond)
+}
+
+// watch has an endpoint asked for leave for a while, even without rates.
+func (g *gate) watch() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.spare, g.watched = 0, time.Now().Add(watchedAfter)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -29,14 +30,23 @@ type batch struct {
 // batchState is what must outlive the attempt. It is kept in the task's asynq
 // hash, beside its history.
 type batchState struct {
-	Rest    []string  `json:"rest"` // not done, and not refused; never empty
+	Rest    []string  `json:"rest"` // not done, and not refused
 	Refused []refusal `json:"refused,omitempty"`
 	// Size is how many targets one call may have; 0: all.
 	Size int `json:"size,omitempty"`
 	// Split is the rule that found a call too large; empty: Size is small only to
 	// find out whom a call was refused for.
 	Split string `json:"split,omitempty"`
+	// Crashes is how many deaths of workers are accounted for in Refused.
+	Crashes int `json:"crashes,omitempty"`
 }
+
+// errBatchState is wrapped by the error about a state that this version can't read.
+var errBatchState = errors.New("what is done of the task can't be read")
+
+// longAttempt is when an attempt of many calls goes back to its queue, to go on
+// from there: well before asynq's timeout, which would count as a failure.
+const longAttempt = 5 * time.Minute
 
 // A refusal is one verdict on some of the targets.
 type refusal struct {
@@ -120,7 +130,7 @@ func (w *Worker) resume(ctx context.Context, a *attempt) error {
 		return err
 	default:
 		if err := json.Unmarshal([]byte(saved), &b.batchState); err != nil {
-			return fmt.Errorf("batch state: %w", err)
+			return fmt.Errorf("%w: %w", errBatchState, err)
 		}
 	}
 	b.next, b.saved = b.Rest, saved
@@ -144,7 +154,8 @@ func (w *Worker) mend(ctx context.Context, a *attempt) (again bool, _ error) {
 	if b == nil {
 		return false, nil
 	}
-	stopped := b.read(a.verdict, a.task.OnUnknown == tasks.Hold && !repeatable(a.task))
+	once := onlyOnce(a.task)
+	stopped := b.read(a.verdict, once)
 	a.narrow()
 	again = !stopped && len(b.next) > 0
 	if !again {
@@ -158,10 +169,16 @@ func (w *Worker) mend(ctx context.Context, a *attempt) (again bool, _ error) {
 	// What is done must be known before the next call, or it would be repeated
 	// after a crash.
 	if err := w.persist(ctx, func(ctx context.Context) error { return w.saveBatch(ctx, a) }); err != nil {
-		return false, w.back(a, backRedis, "can't note what is done of the task: "+err.Error())
+		w.log.Error("could not note what is done of a task", "task_id", a.task.ID, "app", a.task.App, "error", err)
+		// As after a crash, see bury: what this call was about is not called again,
+		// if the task asks for that.
+		return false, &outcome{wait: backRedis, counted: once, text: "what is done was not noted"}
 	}
 	if !again {
 		return false, nil
+	}
+	if time.Since(a.started) > longAttempt {
+		return false, w.back(a, frontDelay, "long attempt")
 	}
 	if v := a.verdict; v.Class != errclass.ClassSuccess || v.Mend != errclass.MendNone {
 		w.remember(ctx, a, false)
@@ -201,6 +218,35 @@ func (b *batch) read(v errclass.Verdict, once bool) (stop bool) {
 		b.sort(v, b.next) // the others would meet the same
 	}
 	return false
+}
+
+// crashed accounts for the deaths of workers: whether the part that the last of
+// them may have called was served is not known. The others were not called.
+func (b *batch) crashed(crashes int) {
+	if part := slices.Clone(b.part()); len(part) > 0 {
+		v := verdictWorkerDied()
+		b.next, b.Rest, b.Refused = without(b.next, part), without(b.Rest, part), note(b.Refused, v, part)
+	}
+	b.Crashes = crashes
+}
+
+// unknown are the targets of which a person must find out whether they were
+// served; nil when there are none.
+func (b *batch) unknown() *refusal {
+	if b == nil {
+		return nil
+	}
+	i := slices.IndexFunc(b.Refused, func(r refusal) bool { return r.Verdict.OutcomeUnknown })
+	if i < 0 {
+		return nil
+	}
+	all := refusal{Verdict: b.Refused[i].Verdict}
+	for _, r := range b.Refused {
+		if r.Verdict.OutcomeUnknown {
+			all.Targets = append(all.Targets, r.Targets...)
+		}
+	}
+	return &all
 }
 
 // readFailed reads an answer that refuses some of the call's targets.
@@ -251,5 +297,9 @@ func (r refusal) describe() string {
 	if len(shown) > namesShown {
 		shown, more = shown[:namesShown], ", …"
 	}
-	return fmt.Sprintf("%d of the targets refused [%s%s]: %s", len(r.Targets), strings.Join(shown, ", "), more, r.Verdict.Description)
+	what := "refused"
+	if r.Verdict.OutcomeUnknown {
+		what = "of unknown outcome"
+	}
+	return fmt.Sprintf("%d of the targets %s [%s%s]: %s", len(r.Targets), what, strings.Join(shown, ", "), more, r.Verdict.Description)
 }

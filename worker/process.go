@@ -29,7 +29,8 @@ type attempt struct {
 
 	// Of the last call:
 	evidence errclass.Evidence
-	noToken  bool // the evidence is about the token: the call was not made
+	noToken  bool  // the evidence is about the token: the call was not made
+	refusal  error // emq's own: the request can't be sent, and the evidence is empty
 	latency  time.Duration
 	verdict  errclass.Verdict
 	away     bool // Easemob is down, or was a moment ago
@@ -75,6 +76,10 @@ func (w *Worker) process(ctx context.Context, queued *asynq.Task) (err error) {
 	if ok, err := w.admit(ctx, a); !ok {
 		return err
 	}
+	if a.batch != nil && len(a.batch.next) == 0 { // all ended before a crash
+		a.end = a.batch.end()
+		return w.settle(ctx, a)
+	}
 	for {
 		if ok, err := w.try(ctx, a); !ok {
 			return err
@@ -104,6 +109,15 @@ func (w *Worker) decode(ctx context.Context, a *attempt) (ok bool, _ error) {
 // admit says whether the call may be made now. When it may not, the error is
 // what asynq shall do with the task.
 func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
+	if ok, err := w.due(ctx, a); !ok {
+		w.limits.giveBack(a.task.App, a.task.Endpoint(), a.task.Priority)
+		return false, err
+	}
+	return w.permit(ctx, a, 0, a.messages()-1) // the fetch took leave for one message
+}
+
+// due says whether the task still needs the call, and its app may be called.
+func (w *Worker) due(ctx context.Context, a *attempt) (ok bool, _ error) {
 	t := &a.task
 	// A resend is made only while its dead letter waits for it. A task that was
 	// taken up before may have ended just before its worker died; one with a
@@ -121,12 +135,10 @@ func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 	if w.holds.covers(t.App, a.queue) {
 		return false, w.back(a, backHold, "held")
 	}
-	if err := w.resume(ctx, a); err != nil {
+	if err := w.resume(ctx, a); errors.Is(err, errBatchState) {
+		return false, w.bury(ctx, a, dlq.ReasonUndecodable, verdictUndecodable(err))
+	} else if err != nil {
 		return false, w.back(a, backRedis, "can't look up what is done of the task: "+err.Error())
-	}
-	// The fetch took leave for one message.
-	if ok, err := w.permit(ctx, a, 0, a.messages()-1); !ok {
-		return false, err
 	}
 	now := time.Now()
 	if !t.ExpiresAt.IsZero() && now.After(t.ExpiresAt) {
@@ -140,8 +152,15 @@ func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 		if crashes >= crashLimit {
 			return false, w.bury(ctx, a, dlq.ReasonCrashLoop, verdictCrashLoop(crashes))
 		}
-		if crashes > 0 && t.OnUnknown == tasks.Hold && !repeatable(*t) {
+		if onlyOnce(*t) && a.batch == nil && crashes > 0 {
 			return false, w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(verdictWorkerDied()))
+		}
+		if onlyOnce(*t) && a.batch != nil && crashes > a.batch.Crashes {
+			a.batch.crashed(crashes)
+			a.narrow()
+			if err := w.saveBatch(ctx, a); err != nil {
+				return false, w.back(a, backRedis, "can't note what is done of the task: "+err.Error())
+			}
 		}
 	}
 	if now.After(t.Deadline()) {
@@ -160,7 +179,7 @@ func (w *Worker) ended(ctx context.Context, a *attempt) (bool, error) {
 }
 
 // permit takes leave for further calls and messages of the task, and waits for
-// it. When that would take too long, the error is what asynq shall do with the
+// it a little. When that is not enough, the error is what asynq shall do with the
 // task.
 func (w *Worker) permit(ctx context.Context, a *attempt, calls, messages int) (ok bool, _ error) {
 	if calls <= 0 && messages <= 0 {
@@ -169,20 +188,23 @@ func (w *Worker) permit(ctx context.Context, a *attempt, calls, messages int) (o
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.draining, cancel)()
-	wait, err := w.limits.wait(ctx, a.task, calls, messages)
+	ok, err := w.limits.wait(ctx, a.task, calls, messages)
 	switch {
 	case ctx.Err() != nil:
 		return false, w.back(a, frontDelay, "cut short while it waited for a limit")
 	case err != nil:
 		return false, w.back(a, backRedis, "can't take leave from the rate limit: "+err.Error())
-	case wait > 0:
-		return false, w.back(a, wait, "rate limit")
+	case !ok:
+		return false, w.back(a, frontDelay, "rate limit")
 	}
 	return true, nil
 }
 
 // try makes one call, unless Easemob is known to be down, and judges its answer.
 func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
+	if w.holds.covers(a.task.App, a.queue) {
+		return false, w.back(a, backHold, "held")
+	}
 	word := errNoWord
 	if b := w.breakers[a.task.App]; b != nil {
 		done, ok := b.enter()
@@ -199,7 +221,7 @@ func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
 	word = wordOf(a)
 	w.metrics.call(a)
 	if a.limited() {
-		w.limits.slow(ctx, a.task.App, a.task.Endpoint(), a.verdict.Delay)
+		w.limits.slow(ctx, a.task.App, a.task.Endpoint(), a.verdict.Delay, a.latency)
 	}
 	if a.verdict.Unknown {
 		w.noteUnknown(ctx, a)
@@ -224,11 +246,10 @@ func (w *Worker) noteUnknown(ctx context.Context, a *attempt) {
 func (w *Worker) call(ctx context.Context, a *attempt) {
 	payload := a.payload()
 	a.evidence = errclass.Evidence{Kind: string(payload.Kind()), Attempt: a.number, Targets: tasks.Targets(payload)}
-	a.noToken = false
+	a.noToken, a.refusal, a.latency = false, nil, 0
 	request, err := payload.Request(a.task.ID)
 	if err != nil {
-		// Refused at enqueue, so only a task of an older version comes here.
-		a.evidence.Status, a.evidence.Body = 400, errorBody("invalid_parameter", err)
+		a.refusal = err // at enqueue, too, so only a task of an older version comes here
 		return
 	}
 	client, ok := w.clients[a.task.App]
@@ -250,7 +271,7 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 		return
 	}
 	if errors.Is(err, easemob.ErrInvalidRequest) {
-		a.evidence.Status, a.evidence.Body = 400, errorBody("illegal_argument", err)
+		a.refusal = err
 		return
 	}
 	var failed *easemob.Error
@@ -277,6 +298,9 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 // is unknown; and whatever keeps emq from getting one, but time, is a fault of
 // the app's, not of the task that happened to need a token.
 func (w *Worker) classify(a *attempt) errclass.Verdict {
+	if a.refusal != nil {
+		return verdictUnsendable(a.refusal)
+	}
 	v := w.rules.Load().Classify(a.evidence)
 	if a.noToken {
 		v.OutcomeUnknown = false

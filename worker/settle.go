@@ -53,7 +53,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 	case v.Class == errclass.ClassSuccess:
 		return w.done(ctx, a)
 
-	case unknown && a.task.OnUnknown == tasks.Hold:
+	case v.OutcomeUnknown && onlyOnce(a.task):
 		w.remember(ctx, a, false) // see bury: should it fail, this must look like a crash
 		return w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(v))
 
@@ -71,8 +71,10 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 	}
 
 	wait := v.Delay.Wait(a.number, rand.Float64)
-	// An answer 500 counts even so: it may be this task's own.
-	counted := v.Delay.SpendsAttempt() && (!a.away || a.evidence.Status == http.StatusInternalServerError)
+	// While Easemob is down it is no fault of the task's. An answer 500 counts even
+	// so, because it may be; and so does a call that may have been carried out, or
+	// else the number of its copies would have no bound.
+	counted := v.Delay.SpendsAttempt() && (!a.away || a.evidence.Status == http.StatusInternalServerError || unknown)
 	failures := w.remember(ctx, a, counted)
 	if failures == 0 {
 		// asynq must not count what the history doesn't, or the difference would
@@ -95,7 +97,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 func (w *Worker) done(ctx context.Context, a *attempt) error {
 	err := w.persist(ctx, func(ctx context.Context) error {
 		if a.task.Generation > 0 {
-			history, _, err := w.history(ctx, a)
+			history, err := w.history(ctx, a)
 			if err != nil {
 				return err
 			}
@@ -144,23 +146,29 @@ func (w *Worker) back(a *attempt, wait time.Duration, text string) error {
 // bury writes the dead letter and then ends the task. A crash between the two
 // is met by admit, which finds the dead letter.
 func (w *Worker) bury(ctx context.Context, a *attempt, reason dlq.Reason, v errclass.Verdict) error {
-	a.end = &v
-	err := w.persist(ctx, func(ctx context.Context) error {
-		history, _, err := w.history(ctx, a)
-		if err != nil {
+	death := dlq.Death{Task: a.task, Raw: a.raw, Queue: a.queue, Reason: reason, Verdict: v, At: time.Now()}
+	if u := a.batch.unknown(); u != nil && onlyOnce(a.task) {
+		// Whatever ended the others, nobody may resend these unasked.
+		u.Verdict.Description = u.describe()
+		death.Reason, death.Verdict, death.Unknown = dlq.ReasonUnknownOutcome, verdictUnknownOutcome(u.Verdict), u.Targets
+	}
+	a.end = &death.Verdict
+	err := w.persist(ctx, func(ctx context.Context) (err error) {
+		if death.Attempts, err = w.history(ctx, a); err != nil {
 			return err
 		}
-		return w.store.Put(ctx, dlq.Death{
-			Task: a.task, Raw: a.raw, Queue: a.queue, Reason: reason, Verdict: v, Attempts: history, At: time.Now(),
-		})
+		return w.store.Put(ctx, death)
 	})
 	if err != nil {
+		if a.batch != nil {
+			err = errors.Join(err, w.saveBatch(ctx, a)) // what the last call did is known
+		}
 		w.log.Error("could not write a dead letter", "task_id", a.task.ID, "app", a.task.App, "error", err)
 		// Counted beyond the history, so that it comes back as after a crash: the
 		// dead letter is looked for, and an unknown outcome is not called again.
 		return &outcome{wait: backRedis, counted: true, text: "dead letter not written"}
 	}
-	w.line(a, endDead, slog.String("reason", string(reason)), slog.String("why", v.Why.En))
+	w.line(a, endDead, slog.String("reason", string(death.Reason)), slog.String("why", death.Verdict.Why.En))
 	return asynq.RevokeTask
 }
 
@@ -168,7 +176,7 @@ func (w *Worker) bury(ctx context.Context, a *attempt, reason dlq.Reason, v errc
 // verdict of the last attempt if there was one.
 func (w *Worker) exhaust(ctx context.Context, a *attempt) error {
 	v := verdictTooOld(a.task)
-	history, _, err := w.history(ctx, a)
+	history, err := w.history(ctx, a)
 	if err != nil {
 		return w.back(a, backRedis, "can't look up the task's history: "+err.Error())
 	}
@@ -209,6 +217,9 @@ func (w *Worker) persist(ctx context.Context, write func(context.Context) error)
 		}
 	}
 }
+
+// onlyOnce says whether a call whose outcome is unknown is left to a person.
+func onlyOnce(t tasks.Task) bool { return t.OnUnknown == tasks.Hold && !repeatable(t) }
 
 // repeatable says whether making the call twice does no harm.
 func repeatable(t tasks.Task) bool {

@@ -71,6 +71,21 @@ func verdictUndecodable(cause error) errclass.Verdict {
 	}
 }
 
+func verdictUnsendable(refusal error) errclass.Verdict {
+	return errclass.Verdict{
+		Class: errclass.ClassPermanent, Scope: errclass.ScopeJob, Rule: "not-sendable",
+		Description: tasks.Printable(refusal.Error(), 512),
+		Why: errclass.Text{
+			En: "The task makes no request that emq could send, so nothing was called.",
+			Zh: "该任务无法构成可发送的请求,因此没有发起调用。",
+		},
+		Advice: errclass.Text{
+			En: "Correct the payload with `emq dlq edit`, or drop it with `emq dlq discard`.",
+			Zh: "请用 `emq dlq edit` 更正内容,或用 `emq dlq discard` 丢弃。",
+		},
+	}
+}
+
 func verdictPanic(reason any) errclass.Verdict {
 	return errclass.Verdict{
 		Class: errclass.ClassRetryable, Scope: errclass.ScopeJob, Rule: "panic", Delay: errclass.DelayBackoff,

@@ -126,6 +126,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.refreshHolds(ctx); err != nil {
 		return err
 	}
+	if err := w.limits.refresh(ctx); err != nil {
+		if ctx.Err() != nil || w.redis.Ping(ctx).Err() != nil {
+			return err
+		}
+		w.log.Warn("some limits can't be read", "error", err)
+	}
 	// Before the lanes start: asynq recovers the tasks of dead workers first of all.
 	if err := w.board.register(ctx); err != nil {
 		return fmt.Errorf("list queues: %w", err)

@@ -158,7 +158,11 @@ func newDLQResolveCmd(e *env) *cobra.Command {
 		Use:   "resolve ID... {--sent | --not-sent}",
 		Short: "Settle dead letters whose outcome was unknown",
 		Long: `resolve settles calls that were perhaps executed, once you have found out: with
---sent they are resolved and never made again, with --not-sent they are resent.`,
+--sent they are resolved and never made again, with --not-sent they are resent.
+
+Of a call in several parts, the outcome may be unknown for some of its targets only
+("emq dlq show" names them). --sent is then about those; the others stay in the dead
+letter, and "emq dlq resend ID" puts them to work.`,
 		Example: `  emq dlq resolve order-8812-shipped --sent --reason 'the receiver has it'
   emq dlq resolve order-8812-shipped --not-sent`,
 		Args: cobra.MinimumNArgs(1),
@@ -166,7 +170,7 @@ func newDLQResolveCmd(e *env) *cobra.Command {
 			if sent == notSent {
 				return usagef("say which: --sent or --not-sent")
 			}
-			c := change{verb: "resolve", did: "resolved", from: dlq.StateDead, do: (*dlq.Store).Settle}
+			c := change{verb: "resolve", did: "resolved", from: dlq.StateDead, do: e.settle}
 			if notSent {
 				c.did, c.do = "resent", (*dlq.Store).Resend
 			}
@@ -180,4 +184,13 @@ func newDLQResolveCmd(e *env) *cobra.Command {
 	flags.StringVar(&f.reason, "reason", "", "why, kept in the history of each dead letter")
 	jsonFlag(cmd, &f.json)
 	return cmd
+}
+
+// settle is what `emq dlq resolve --sent` does with one dead letter.
+func (e *env) settle(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error {
+	left, err := s.Settle(ctx, app, id, by)
+	if err == nil && left > 0 {
+		e.say("%s: %s of it were not called and stay: emq dlq resend %s", id, plural(left, "target"), id)
+	}
+	return err
 }

@@ -5,10 +5,11 @@
 -- ARGV[3] messages of one permit
 -- ARGV[4] the most permits to take
 -- ARGV[5] name of a waiter, or "" for a fetch, which does not wait
--- ARGV[6] longest wait of the waiter, in microseconds
--- ARGV[7] how long the state is kept, in milliseconds
--- ARGV[8] how long a factor of 0 would take to come back to 1, in microseconds
--- ARGV[9...] the rates, six values each: name, beginning with c for calls or m
+-- ARGV[6] longest wait of the waiter in its process, in microseconds
+-- ARGV[7] longest claim of one that waits in its queue, in microseconds
+-- ARGV[8] how long the state is kept, in milliseconds
+-- ARGV[9] how long a factor of 0 would take to come back to 1, in microseconds
+-- ARGV[10...] the rates, six values each: name, beginning with c for calls or m
 --   for messages; count; span of the guard, interval, tolerance and grain in
 --   microseconds, where an interval of 0 means no pace
 -- Returns {permits taken, microseconds until a fetch of this rank may find one};
@@ -16,10 +17,11 @@
 -- Fields: at (last use), pause (its end), eased (when the factor is 1 again),
 --   waiter, rank, due, lapse (of the claim); for each rate NAME:sum, NAME:head
 --   and NAME:tail (of the log), NAME:1 to NAME:3 (when the next of a rank is
---   due), NAME:#I (entry I of the log: "time count").
+--   due), NAME:pace (the interval by which it is), NAME:#I (entry I of the log:
+--   "time count").
 local key = KEYS[1]
 local rank, calls, messages = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local most, waiter, patience = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local most, waiter, patience, longest = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
@@ -28,15 +30,15 @@ local function digits(x) return string.format('%.0f', x) end
 
 local rates = {}
 local names = { 'at', 'pause', 'eased', 'waiter', 'rank', 'due', 'lapse' }
-for i = 9, #ARGV, 6 do
+for i = 10, #ARGV, 6 do
   local r = {
     name = ARGV[i], count = tonumber(ARGV[i + 1]), span = tonumber(ARGV[i + 2]),
-    interval = tonumber(ARGV[i + 3]), tolerance = tonumber(ARGV[i + 4]), grain = tonumber(ARGV[i + 5]),
+    interval = tonumber(ARGV[i + 3]), pace = ARGV[i + 3], tolerance = tonumber(ARGV[i + 4]), grain = tonumber(ARGV[i + 5]),
   }
   r.isCalls = string.sub(r.name, 1, 1) == 'c'
   r.cost = r.isCalls and calls or messages
   rates[#rates + 1] = r
-  for _, part in ipairs({ ':sum', ':head', ':tail', ':1', ':2', ':3' }) do
+  for _, part in ipairs({ ':sum', ':head', ':tail', ':1', ':2', ':3', ':pace' }) do
     names[#names + 1] = r.name .. part
   end
 end
@@ -57,7 +59,7 @@ local pause, eased = value(2), value(3)
 local claim = { waiter = values[4] or '', rank = value(5), due = value(6), lapse = value(7) }
 local factor = 1
 if eased > now then
-  factor = 1 - (eased - now) / tonumber(ARGV[8])
+  factor = 1 - (eased - now) / tonumber(ARGV[9])
 end
 
 local function entry(r, i)
@@ -68,9 +70,18 @@ end
 
 -- Read each rate, and drop from its log what its span has left behind.
 for i, r in ipairs(rates) do
-  local first = 7 + (i - 1) * 6
+  local first = 7 + (i - 1) * 7
   r.sum, r.head, r.tail = value(first + 1), value(first + 2), value(first + 3)
   r.due = { value(first + 4), value(first + 5), value(first + 6) }
+  -- What is owed by the pace of another limit is owed by this one's.
+  local pace = value(first + 7)
+  if pace > 0 and pace ~= r.interval then
+    for rank = 1, 3 do
+      if r.due[rank] > now then
+        r.due[rank] = now + (r.due[rank] - now) * r.interval / pace
+      end
+    end
+  end
   while r.head < r.tail do
     local time, n = entry(r, r.head)
     if now - time < r.span then break end
@@ -147,12 +158,15 @@ if wait <= 0 then
   for _, r in ipairs(rates) do
     wait = math.max(wait, waitFor(r, 1))
   end
-elseif waiter ~= '' and wait <= patience and not (claimed and claim.rank >= rank) then
+elseif waiter ~= '' and not (claimed and claim.rank >= rank) then
   -- Until a moment after this waiter is due, none of its rank or below may take
-  -- what it waits for.
-  redis.call('HSET', key, 'waiter', waiter, 'rank', rank, 'due', digits(now + wait), 'lapse', digits(now + wait + 1000000))
-elseif mine then
-  redis.call('HDEL', key, 'waiter')
+  -- what it waits for. One that goes back to the head of its queue is the next
+  -- to be fetched, so that its claim ends when it may be.
+  local due, spare = now + wait, 1000000
+  if wait > patience then
+    due, spare = now + math.min(wait, longest), 0
+  end
+  redis.call('HSET', key, 'waiter', waiter, 'rank', rank, 'due', digits(due), 'lapse', digits(due + spare))
 end
 
 local state = { 'at', digits(now) }
@@ -161,7 +175,9 @@ for _, r in ipairs(rates) do
     state[#state + 1] = r.name .. ':' .. part
     state[#state + 1] = digits(x)
   end
+  state[#state + 1] = r.name .. ':pace'
+  state[#state + 1] = r.pace
 end
 redis.call('HSET', key, unpack(state))
-redis.call('PEXPIRE', key, ARGV[7])
+redis.call('PEXPIRE', key, ARGV[8])
 return { taken, math.ceil(math.max(wait, 0)) }

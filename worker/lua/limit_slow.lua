@@ -4,9 +4,10 @@
 -- ARGV[2] longest pause, in microseconds
 -- ARGV[3] how long the state is kept, in milliseconds
 -- ARGV[4] how long a factor of 0 would take to come back to 1, in microseconds
+-- ARGV[5] how long ago the call began that was refused, in microseconds
 -- Returns for how many microseconds nobody may take leave.
 local key = KEYS[1]
-local first, longest, whole = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
+local first, longest, whole, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local function digits(x) return string.format('%.0f', x) end
@@ -18,7 +19,7 @@ if pause > now + 60000000 then
 end
 -- Calls that were in flight with the one that set the pause tell nothing new;
 -- their answers may come some time after it.
-if now < pause + length then
+if now - age < pause then
   return math.max(0, pause - now)
 end
 if now > pause + 2 * longest then
