@@ -26,11 +26,15 @@ if now > pause + 2 * longest then
   length = first -- a lone one costs no more than this
 else
   length = math.min(math.max(2 * length, first), longest)
-  local factor = 1
-  if eased > now then
-    factor = math.max(0, 1 - (eased - now) / whole)
+  -- Two may come of calls that were not equally long on their way; with the third
+  -- it is the limit that is lower.
+  if length > 2 * first then
+    local factor = 1
+    if eased > now then
+      factor = math.max(0, 1 - (eased - now) / whole)
+    end
+    eased = now + (1 - math.max(0.1, 0.8 * factor)) * whole
   end
-  eased = now + (1 - math.max(0.1, 0.8 * factor)) * whole
 end
 redis.call('HSET', key, 'pause', digits(now + length), 'length', digits(length), 'eased', digits(eased))
 redis.call('PEXPIRE', key, ARGV[3])
