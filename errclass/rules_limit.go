@@ -5,8 +5,8 @@ package errclass
 func limitRules() []Rule {
 	failing := []int{family4xx, family5xx}
 	waits := Text{
-		"emq waits a second or two and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit and tell emq with `emq limit set APP ENDPOINT --calls 200/s --reason TEXT`.",
-		"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额后执行 `emq limit set APP ENDPOINT --calls 200/s --reason TEXT`。",
+		"emq waits a second or two and repeats without spending an attempt. If it is frequent, enqueue more slowly, or have Easemob raise the limit and tell emq with `emq limit set APP/ENDPOINT --calls 200/s --reason TEXT`.",
+		"emq 会等待一两秒后重试，不消耗尝试次数。若频繁出现，请放慢入队速度，或联系环信商务上调限额后执行 `emq limit set APP/ENDPOINT --calls 200/s --reason TEXT`。",
 	}
 	callRate := []string{
 		"^reach_limit:", "^rate_limit", "^too_many_request", "^request_limit", "^throttl", "^flow_control", "^over_limit:",

@@ -82,7 +82,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 		counted = false
 	}
 	if (counted && a.number >= a.task.MaxAttempts) || time.Now().Add(wait).After(a.task.Deadline()) {
-		return w.bury(ctx, a, dlq.ReasonExhausted, v)
+		return w.bury(ctx, a, dlq.ReasonExhausted, verdictExhausted(v))
 	}
 	if a.limited() && 0 < failures && failures <= frontTries {
 		wait = frontDelay // its endpoint is closed for all until it may be called again
@@ -118,6 +118,7 @@ func (w *Worker) done(ctx context.Context, a *attempt) error {
 // task back to its queue.
 func (w *Worker) hold(ctx context.Context, a *attempt) error {
 	v := a.ending()
+	v.Advice = forApp(v.Advice, a.task.App)
 	w.remember(ctx, a, false)
 	hold := dlq.Hold{
 		App: a.task.App, Rule: v.Rule, Error: v.Error, Description: v.Description, Status: v.Status,

@@ -3,6 +3,7 @@ package worker
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/imqueue/emq/errclass"
@@ -39,6 +40,30 @@ func verdictTooOld(t tasks.Task) errclass.Verdict {
 			Zh: "先用 `emq hold list`、`emq queue list` 查明等待原因,再用 `emq dlq resend` 重新发送。",
 		},
 	}
+}
+
+// verdictExhausted is what remains of v, the verdict of the last attempt, when
+// there is to be no further one.
+func verdictExhausted(v errclass.Verdict) errclass.Verdict {
+	v.Why = errclass.Text{
+		En: "It was tried until its attempts or its time were spent. The last time: " + v.Why.En,
+		Zh: "已重试至次数或时限用尽。最后一次:" + v.Why.Zh,
+	}
+	if v.Rule == rulePanic {
+		return v // resending won't help
+	}
+	v.Advice = errclass.Text{
+		En: "Run `emq dlq resend` once the cause has passed; a call that may have been carried out can be settled with `emq dlq resolve`.",
+		Zh: "待故障消除后执行 `emq dlq resend` 重发;可能已执行的调用可用 `emq dlq resolve` 定论。",
+	}
+	return v
+}
+
+// forApp names the app in an advice about clearing its hold.
+func forApp(advice errclass.Text, app string) errclass.Text {
+	const verb = "`emq hold clear"
+	named := func(text string) string { return strings.ReplaceAll(text, verb+"`", verb+" "+app+"`") }
+	return errclass.Text{En: named(advice.En), Zh: named(advice.Zh)}
 }
 
 func verdictCrashLoop(crashes int) errclass.Verdict {
@@ -86,9 +111,11 @@ func verdictUnsendable(refusal error) errclass.Verdict {
 	}
 }
 
+const rulePanic = "panic"
+
 func verdictPanic(reason any) errclass.Verdict {
 	return errclass.Verdict{
-		Class: errclass.ClassRetryable, Scope: errclass.ScopeJob, Rule: "panic", Delay: errclass.DelayBackoff,
+		Class: errclass.ClassRetryable, Scope: errclass.ScopeJob, Rule: rulePanic, Delay: errclass.DelayBackoff,
 		Description: tasks.Printable(fmt.Sprint(reason), 512),
 		// The call may have been made before the panic.
 		OutcomeUnknown: true,

@@ -181,6 +181,9 @@ func TestAttemptBudget(t *testing.T) {
 	if len(entry.Attempts) != 2 || entry.Attempts[0].Number != 1 || entry.Attempts[1].Number != 2 {
 		t.Errorf("attempts: %+v, want both", entry.Attempts)
 	}
+	if !strings.Contains(entry.Advice.En, "once the cause has passed") || !strings.Contains(entry.Why.En, "spent") {
+		t.Errorf("why %q, advice %q: want what to do now that it has ended", entry.Why.En, entry.Advice.En)
+	}
 }
 
 func TestAgeLimit(t *testing.T) {
@@ -288,7 +291,7 @@ func TestFaultOfTheAppHoldsIt(t *testing.T) {
 		must(t, err)
 		return len(held) == 1
 	})
-	if held[0].App != tasks.AppDefault || held[0].Rule == "" || held[0].Advice.Zh == "" {
+	if held[0].App != tasks.AppDefault || held[0].Rule == "" || !strings.Contains(held[0].Advice.Zh, "`emq hold clear default`") {
 		t.Errorf("hold: %+v", held[0])
 	}
 	// Calls in flight may still hold it anew.

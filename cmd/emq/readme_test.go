@@ -163,7 +163,8 @@ func TestREADMEEnvelopesAreAccepted(t *testing.T) {
 	}
 }
 
-// TestREADMECommandsExist checks the verbs and flags of the commands shown.
+// TestREADMECommandsExist checks the verbs, flags and arguments of the commands
+// shown, those in the rules' advice included.
 func TestREADMECommandsExist(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"README.md", "README.zh-CN.md"} {
@@ -190,6 +191,14 @@ func TestREADMECommandsExist(t *testing.T) {
 				flag, _, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
 				if strings.HasPrefix(word, "--") && cmd.Flags().Lookup(flag) == nil && cmd.InheritedFlags().Lookup(flag) == nil {
 					t.Errorf("%s: emq %s: no flag --%s", name, m[1], flag)
+				}
+			}
+			if strings.ContainsAny(m[1], "'{…|>") || cmd.ParseFlags(rest) != nil {
+				continue // words of a shell's, or a form
+			}
+			if args := cmd.Flags().Args(); len(args) > 0 && cmd.Args != nil {
+				if err := cmd.Args(cmd, args); err != nil {
+					t.Errorf("%s: emq %s: %v", name, m[1], err)
 				}
 			}
 		}
