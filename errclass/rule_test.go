@@ -17,7 +17,7 @@ func TestBuiltinRules(t *testing.T) {
 	commands := map[string]bool{
 		"emq dlq edit": true, "emq dlq resend": true, "emq dlq discard": true, "emq dlq show": true, "emq dlq resolve": true,
 		"emq dlq resolve ID --sent": true, "emq hold clear": true,
-		"emq limit set APP ENDPOINT --calls 200/s --reason TEXT": true, "emq limit list": true,
+		"emq limit set APP/ENDPOINT --calls 200/s --reason TEXT": true, "emq limit list": true,
 		"emq rules unknown": true, "emq rules list": true, "emq kinds": true,
 	}
 	rules := Default().Rules()

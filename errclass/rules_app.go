@@ -87,17 +87,6 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			// All kinds but raw calls are within an app token's rank, so it is the token that is not the app's.
-			ID: "token-rank", Statuses: []int{family4xx}, Body: BodyObject, Contains: tokenRank(),
-			Kinds: []string{"message.*", "group.*", "chatroom.*", "user.*"},
-			Class: ClassNeedsHuman, Scope: ScopeApp,
-			Why: Text{"The token is valid but ranks too low for this call; it is not this app's admin token.", "token 有效但权限不足：它不是该应用的 App Token（管理员 token）。"},
-			Advice: Text{
-				"Check that Client ID and Client Secret are those of this very app in the Easemob console, then run `emq hold clear`.",
-				"请在环信控制台确认 Client ID 和 Client Secret 属于该应用，然后执行 `emq hold clear`。",
-			},
-		},
-		{
 			// The vendor's page gives a missing admin token as the cause.
 			ID: "admin-token-missing", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{"oldpassword is required"},
 			Class: ClassNeedsHuman, Scope: ScopeApp,
@@ -108,7 +97,9 @@ func credentialRules() []Rule {
 			},
 		},
 		{
-			ID: "above-rank", Statuses: []int{family4xx}, Body: BodyObject, Contains: tokenRank(),
+			ID: "above-rank", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
+				"subject does not have permission", "access authorized", "need admin token", "admin token is required", "app token is required",
+			},
 			Class: ClassPermanent, Scope: ScopeJob,
 			Why: Text{"The call asks for more than an app's token may do.", "该调用超出了应用 token 的权限。"},
 			Advice: Text{
@@ -130,10 +121,6 @@ func said(subjects, verbs, states []string) []string {
 		}
 	}
 	return all
-}
-
-func tokenRank() []string {
-	return []string{"subject does not have permission", "access authorized", "need admin token", "admin token is required", "app token is required"}
 }
 
 // tokenRules: what a fresh token cures, and what is no better with one. Rows that

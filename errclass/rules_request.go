@@ -6,6 +6,7 @@ package errclass
 // request, and 403 and 429 of a quota.
 func boundRules() []Rule {
 	client := []int{family4xx}
+	memberSize := []string{"greater than max user size", "larger than max user size", "more than max user size", "exceed*max user size"}
 	tooLong := func(id string, r Rule) Rule {
 		r.ID, r.Class, r.Scope = id, ClassPermanent, ScopeJob
 		r.Why = Text{"A field of the request is over its bound.", "请求中某个字段超过上限。"}
@@ -31,9 +32,16 @@ func boundRules() []Rule {
 			},
 		},
 		{
-			ID: "members-over-maximum", Statuses: []int{family4xx}, Mend: MendSplit, Contains: []string{"greater than max user size", "larger than max user size", "more than max user size", "exceed*max user size"},
+			// Of a group that is yet to be made, the maximum is in the call.
+			ID: "members-over-own-maximum", Statuses: []int{family4xx}, Kinds: both("create"), Contains: memberSize,
 			Class: ClassPermanent, Scope: ScopeJob,
-			Why: Text{"The call names more members than the group or room may have.", "请求中的成员数超过群组或聊天室的人数上限。"},
+			Why:    Text{"The call names more members than its maxusers allows.", "请求中的成员数超过其 maxusers。"},
+			Advice: Text{"Raise maxusers or cut the list of members with `emq dlq edit`.", "请用 `emq dlq edit` 调大 maxusers 或缩短成员名单。"},
+		},
+		{
+			ID: "members-over-maximum", Statuses: []int{family4xx}, Mend: MendSplit, Contains: memberSize,
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"The group or room would have more members than it may.", "群组或聊天室的人数将超过上限。"},
 			Advice: Text{
 				"Raise the group's maxusers, or remove members, and run `emq dlq resend`; or cut the list with `emq dlq edit`.",
 				"请调大群组的 maxusers 或先移除成员，再执行 `emq dlq resend`；或用 `emq dlq edit` 缩短名单。",

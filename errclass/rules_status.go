@@ -46,6 +46,16 @@ func statusRules() []Rule {
 			},
 		},
 		{
+			// The paths of all kinds but raw calls are Easemob's own, and it answers in JSON.
+			ID: "host-of-another", Statuses: []int{404, 405}, Body: BodyOther, Kinds: []string{"message.*", "group.*", "chatroom.*", "user.*"},
+			Class: ClassNeedsHuman, Scope: ScopeJob,
+			Why: Text{"Whoever answers does not know Easemob's API: the host is another's, or a gateway on the way leads elsewhere.", "应答方不认识环信 API：配置的域名有误，或途中的网关转发有误。"},
+			Advice: Text{
+				"Compare the app's easemob_url with the REST API domain shown in the Easemob console, then run `emq dlq resend`.",
+				"请将该应用的 easemob_url 与环信控制台显示的 REST API 域名核对，然后执行 `emq dlq resend`。",
+			},
+		},
+		{
 			ID: "payment-required", Statuses: []int{402},
 			Class: ClassNeedsHuman, Scope: ScopeJob,
 			Why: Text{"The call must be paid for first.", "该调用需先付费。"},
