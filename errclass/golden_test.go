@@ -281,7 +281,7 @@ func TestVariations(t *testing.T) {
 				if c.Body != nil || c.Error == "-" || c.Description == "" {
 					continue
 				}
-				if camel := strings.ToUpper(canonical(c.Error)) != strings.ToUpper(c.Error) && !strings.ContainsAny(c.Error, " -"); camel && name == "upper case" || name == "exception's name" && strings.ToLower(c.Error) != c.Error {
+				if camel := !strings.EqualFold(canonical(c.Error), c.Error) && !strings.ContainsAny(c.Error, " -"); camel && name == "upper case" || name == "exception's name" && strings.ToLower(c.Error) != c.Error {
 					continue // the words of such a name can't be told apart any more, or it is one already
 				}
 				e := c.evidence()

@@ -26,14 +26,14 @@ func goalRules() []Rule {
 			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of group", "not part of the group", "not part of this group", "not part of the chatroom", "not part of this chatroom", "not a part of", "not participant", "not a participant", "not the participant", "not participating", "没有在*群", "没在*群", "没有在*聊天室", "left the", "left this", "^not_in_group:", "^not_in_room:", "^not_in_chatroom:", "^not_member:", "has left", "have left", "already left", "has quit", "already quit", "already been removed", "already removed",
 			"不在群", "不在该群", "不是群成员", "不是该群", "不在聊天室", "不在该聊天室", "不是聊天室成员", "非群成员", "未加入",
 		}
-		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "had been admin", "has been admin", "been administrator", "been an admin", "already administrator", "already an administrator", "already*in*admin list", "已是*管理员", "已经是*管理员", "已经是管理员"}
-		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "not in*admin list", "no admin", "no such admin", "never*admin", "^admin_not_found", "^admin_not_exist", "^no_such_admin", "不是*管理员", "管理员*中无", "管理员*中没有", "管理员*不存在", "非管理员"}
+		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "had been admin", "has been admin", "been administrator", "been an admin", "already administrator", "already an administrator", "already in *admin list", "已是*管理员", "已经是*管理员", "已经是管理员"}
+		notAdmin  = []string{"is not admin", "not an admin", "not admin of", "not the admin", "not a admin", "not administrator", "not an administrator", "are not admin", "not in *admin list", "no admin named", "no administrator named", "no such admin", "never promoted", "never been admin", "never an admin", "^admin_not_found", "^admin_not_exist", "^no_such_admin", "不是*管理员", "管理员*中无", "管理员*中没有", "管理员*不存在", "非管理员"}
 		sameOwner = []string{
 			"new owner and old owner", "old owner and new owner", "already owner", "already the owner", "already is owner", "is owner already", "same owner", "owner is the same",
-			"已是群主", "已经是群主", "新旧群主",
+			"已是群主", "已经是群主", "新旧群主", "所有者已经是", "所有者已是",
 		}
-		friends    = []string{"already friend", "already a friend", "already contact", "already a contact", "already in contact", "already in roster", "already your friend", "already your contact", "friends already", "contacts already", "already in*friend list", "already in*contact list", "already in*roster", "已在*好友", "已经在*好友", "已为*好友", "已是*好友", "已经是*好友"}
-		notFriends = []string{"not friend", "not a friend", "not contact", "not a contact", "not in contact", "not in roster", "not in*contact list", "not in*friend list", "not friends", "not contacts", "no roster", "no contact", "no friend", "friendship*not exist", "contact*not exist", "不在*好友", "不是好友", "非好友"}
+		friends    = []string{"already friend", "already a friend", "already contact", "already a contact", "already in contact", "already in roster", "already your friend", "already your contact", "friends already", "contacts already", "already in *friend list", "already in *contact list", "already in *roster", "已在*好友", "已经在*好友", "已为*好友", "已是*好友", "已经是*好友"}
+		notFriends = []string{"not friend", "not a friend", "not contact", "not a contact", "not in contact", "not in roster", "not in *contact list", "not in *friend list", "not friends", "not contacts", "no roster item", "no contact between", "no contact relation", "no friend relation", "friendship*not exist", "contact*not exist", "不在*好友", "不是好友", "非好友"}
 		recalled   = []string{
 			"not_found msg", "not found msg", "already recalled", "already been recalled", "has been recalled", "msg not found", "message not found",
 			"msg not exist", "msg does not exist", "message not exist", "message does not exist", "^message_recall_error:*not_found", "已撤回", "已经撤回", "已被撤回", "消息不存在",
@@ -70,20 +70,37 @@ func goalRules() []Rule {
 
 	return []Rule{
 		// Before the members, whose "are already in" is said of lists, too.
-		doneForNamed("already-blocked", []string{"already*in*blacklist", "already*on*blacklist", "exists in*blacklist", "blacklist already", "put on*blacklist", "been in*blacklist", "already blocked", "blocked already", "已在*黑名单", "已经在*黑名单", "黑名单*已存在", "拉黑*已存在", "already been blocked", "already blacklisted", "已在黑名单", "已经在黑名单", "已被拉黑", "已拉黑"},
+		doneForNamed("already-blocked", []string{
+			"already in *blacklist", "already on *blacklist", "exists in *blacklist", "in *blacklist already", "in the blacklist already", "on the blacklist already", "was put on*blacklist", "been put on*blacklist", "been in *blacklist",
+			"already blocked", "blocked already", "already been blocked", "already blacklisted", "已在*黑名单", "已经在*黑名单", "黑名单*已存在", "拉黑*已存在", "已被拉黑", "已拉黑",
+		},
 			append(both("block_members"), "user.block"),
 			Text{"The user is on the block list already.", "该用户已在黑名单中。"}),
-		doneForNamed("already-not-blocked", []string{"not in*blacklist", "not on*blacklist", "not exist in*blacklist", "not found in*blacklist", "blacklist*not contain", "no block record", "no blacklist", "no item", "黑名单*没有", "黑名单*无", "not blocked", "not been blocked", "not blacklisted", "不在*黑名单", "未被拉黑", "未拉黑"},
+		doneForNamed("already-not-blocked", []string{
+			"not in *blacklist", "not on *blacklist", "not exist in *blacklist", "not found in *blacklist", "blacklist*not contain", "no block record", "no blacklist record", "no blacklist entry", "has no item", "no such item",
+			"not blocked", "not been blocked", "not blacklisted", "黑名单里没有", "黑名单中没有", "黑名单*无该", "黑名单*无此", "不在*黑名单", "未被拉黑", "未拉黑",
+		},
 			append(both("unblock_members"), "user.unblock"),
 			Text{"The user is not on the block list.", "该用户本就不在黑名单中。"}),
-		doneForNamed("already-allowed", []string{"already*in*whitelist", "already*on*whitelist", "exists in*whitelist", "whitelist already", "put on*whitelist", "been in*whitelist", "白名单*已存在", "already whitelisted", "whitelisted already", "已在*白名单", "已经在*白名单"}, both("allow_members"),
+		doneForNamed("already-allowed", []string{
+			"already in *whitelist", "already on *whitelist", "exists in *whitelist", "in *whitelist already", "in the whitelist already", "on the whitelist already", "was put on*whitelist", "been put on*whitelist", "been in *whitelist",
+			"already whitelisted", "whitelisted already", "已在*白名单", "已经在*白名单", "白名单*已存在",
+		}, both("allow_members"),
 			Text{"The user is on the allow list already.", "该用户已在白名单中。"}),
-		doneForNamed("already-not-allowed", []string{"not in*whitelist", "not on*whitelist", "not exist in*whitelist", "not found in*whitelist", "whitelist*not contain", "whitelist*not found", "whitelist has no", "whitelist*no such", "白名单*没有", "not whitelisted", "不在*白名单"}, both("disallow_members"),
+		doneForNamed("already-not-allowed", []string{
+			"not in *whitelist", "not on *whitelist", "not exist in *whitelist", "not found in *whitelist", "whitelist*not contain", "whitelist member not found", "whitelist user not found", "whitelist has no such", "not whitelisted",
+			"白名单里没有", "白名单中没有", "不在*白名单",
+		}, both("disallow_members"),
 			Text{"The user is not on the allow list.", "该用户本就不在白名单中。"}),
-		doneForNamed("already-muted", []string{"already muted", "already been muted", "already mute", "muted already", "already in mute", "already in the mute", "already in*ban", "already banned", "is muted", "been muted", "muted as a whole", "已全员禁言", "已*禁言", "已被禁言", "已禁言", "已经被禁言", "已处于*禁言", "已开启*禁言", "已经开启*禁言", "禁言已"},
+		doneForNamed("already-muted", append(said([]string{"user", "users", "member", "members", "group", "chatroom", "room"}, []string{"is", "are", "was", "has been", "have been"}, []string{"muted"}),
+			"already muted", "already been muted", "already mute", "muted already", "already in mute", "already in the mute", "already in *muted", "muted as a whole",
+			"已被禁言", "已禁言", "已经被禁言", "已处于*禁言", "已全员禁言", "全员禁言已开启", "已开启全员禁言", "已经开启全员禁言", "禁言已生效"),
 			append(both("mute_members", "mute_all"), "user.mute"),
 			Text{"Whom the call is to mute is muted already.", "禁言已经生效。"}),
-		doneForNamed("already-not-muted", []string{"not muted", "not been muted", "not mute", "not in mute", "not in the mute", "not in*mute", "not on*mute", "not in ban", "not banned", "already unmuted", "already been unmuted", "unmuted already", "no active mute", "mute*not in effect", "mute*not turned on", "mute is not on", "禁言*未开启", "未*禁言", "未被禁言", "未禁言", "没有被禁言", "不在*禁言", "未开启*禁言", "未处于*禁言"},
+		doneForNamed("already-not-muted", []string{
+			"not muted", "not been muted", "not mute", "not in mute", "not in the mute", "not in *mute", "already unmuted", "already been unmuted", "unmuted already", "no active mute",
+			"mute is not in effect", "mute was not turned on", "mute is not turned on", "mute is not on", "全员禁言未开启", "not on *mute", "^not_muted:", "未被禁言", "未禁言", "没有被禁言", "不在*禁言", "未开启全员禁言", "未处于*禁言",
+		},
 			both("unmute_members", "unmute_all"),
 			Text{"Whom the call is to unmute is not muted.", "该用户或群组本就未被禁言。"}),
 
@@ -122,6 +139,19 @@ func goalRules() []Rule {
 			Text{"The new owner and the old one are the same user.", "新旧所有者是同一用户。"},
 			Text{"Correct the new owner with `emq dlq edit`, or drop the call with `emq dlq discard`.", "请用 `emq dlq edit` 更正新的所有者，或用 `emq dlq discard` 丢弃。"}),
 
+		// The API calls the muting of a whole group a ban.
+		done("already-banned", []string{"already in*ban", "already banned", "ban is already on"}, both("mute_all"),
+			Text{"The group or room is muted already.", "该群组或聊天室已全员禁言。"}),
+		done("already-not-banned", []string{"not in ban", "not in*ban status", "not banned", "already off"}, both("unmute_all"),
+			Text{"The group or room is not muted.", "该群组或聊天室未开启全员禁言。"}),
+		doneForNamed("no-need", []string{
+			"no need to add", "no need to remove", "no need to set", "no need to mute", "no need to unmute", "no need to block", "no need to unblock", "no need to activate", "no need to deactivate",
+			"no need to do it", "not need add", "not need to add", "not need to remove", "不用移除", "不用添加", "无需移除", "无需添加", "无需重复", "不需要重复",
+		}, append(both("add_members", "remove_members", "add_admin", "remove_admin", "mute_members", "unmute_members", "mute_all", "unmute_all",
+			"block_members", "unblock_members", "allow_members", "disallow_members", "transfer_owner"),
+			"user.deactivate", "user.activate", "user.add_contact", "user.remove_contact", "user.block", "user.unblock", "user.mute"),
+			Text{"The service says that there is nothing to do.", "服务端称无需执行此操作。"}),
+
 		done("already-contact", friends, []string{"user.add_contact"},
 			Text{"The two users are contacts already.", "两个用户已是好友。"}),
 		done("already-not-contact", notFriends, []string{"user.remove_contact"},
@@ -130,13 +160,13 @@ func goalRules() []Rule {
 			Text{"The two users are no contacts.", "两个用户不是好友。"},
 			Text{"Make them contacts first and run `emq dlq resend`, or drop the call with `emq dlq discard`.", "请先添加好友再执行 `emq dlq resend`，或用 `emq dlq discard` 丢弃。"}),
 
-		done("already-deactivated", []string{"already deactivated", "already been deactivated", "has been deactivated", "is deactivated", "already disabled", "already banned", "already inactive", "already in*deactivated", "已*封禁", "已*禁用", "已*停用", "in deactivated state", "not activated", "已被封禁", "已封禁", "已经被封禁", "已被禁用"},
+		done("already-deactivated", []string{"already deactivated", "already been deactivated", "has been deactivated", "is deactivated", "already disabled", "already banned", "already inactive", "already in *deactivated", "用户已*封禁", "账号已*封禁", "用户已*禁用", "账号已*禁用", "已处于*封禁", "in deactivated state", "not activated", "已被封禁", "已封禁", "已经被封禁", "已被禁用"},
 			[]string{"user.deactivate"},
 			Text{"The user is deactivated already.", "该用户已被封禁。"}),
-		done("already-activated", []string{"already activated", "already active", "already been activated", "already enabled", "already in*active", "activated already", "in activated state", "in active state", "is activated", "not deactivated", "not banned", "not disabled", "未被封禁", "未封禁"},
+		done("already-activated", []string{"already activated", "already active", "already been activated", "already enabled", "already in*active", "activated already", "in activated state", "in active state", "is activated", "is active now", "not deactivated", "not banned", "not disabled", "未被封禁", "未封禁"},
 			[]string{"user.activate"},
 			Text{"The user is active already.", "该用户本就未被封禁。"}),
-		done("already-offline", []string{"not online", "is offline", "user offline", "already offline", "no active session", "no session", "^user_not_online", "已下线", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
+		done("already-offline", []string{"not online", "is offline", "user offline", "already offline", "no active session", "^user_not_online", "已下线", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
 			Text{"The user is not online.", "该用户不在线。"}),
 
 		done("already-recalled", recalled, []string{"message.recall"},
@@ -177,7 +207,8 @@ func goalRules() []Rule {
 		},
 		{
 			ID: "unchanged", Statuses: []int{400, 403, 409}, Body: BodyObject, Contains: []string{
-				"unchanged", "same as before", "same as the", "identical to", "nothing to modify", "nothing to change", "nothing changed", "no change", "not changed", "nickname is already", "name is already", "announcement is already", "equal the stored", "没有变化", "未变化", "与原*相同", "与当前*相同", "与旧*相同",
+				"is unchanged", "are unchanged", "state unchanged", "unchanged:", "same as before", "same as the old", "same as the current", "same as the previous", "same as the existing", "identical to the old", "identical to the current",
+				"nothing to modify", "nothing to change", "nothing changed", "no changes made", "no change made", "nickname is already", "name is already", "announcement is already", "equal the stored", "没有变化", "未变化", "与原*相同", "与当前*相同", "与旧*相同",
 			},
 			Kinds: append(both("update", "set_announcement"), "user.reset_password", "user.set_nickname", "user.set_attributes"),
 			Class: ClassSuccess, Scope: ScopeJob,
@@ -220,7 +251,7 @@ func bannedRules() []Rule {
 					[]string{"banned", "deactivated", "disabled", "forbidden", "frozen", "globally muted", "inactive", "locked", "muted", "not activated", "not active", "suspended"}),
 				[]string{
 					": *user*banned", ": *account*banned", ": *user*deactivated", "in the mute list", "in mute list", "in muted list", "globally muted", "global mute", "you are muted", "you have been muted",
-					"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "封停", "群*禁用", "聊天室*封禁", "禁言",
+					"^user_banned", "^user_disabled", "^group_disabled", "^group_banned", "用户*封禁", "用户*禁用", "账号*封禁", "账号*禁用", "群*封禁", "封停", "群*禁用", "聊天室*封禁", "被禁言", "已禁言", "禁言中", "处于禁言", "处于*禁言", "全员禁言",
 				},
 			),
 			Class: ClassNeedsHuman, Scope: ScopeJob,

@@ -125,10 +125,10 @@ func countRules() []Rule {
 		},
 		// 403 and 429 that count something nobody has named so far.
 		quota("quota-likely", Rule{Statuses: []int{403, 429}, Body: BodyObject, Contains: []string{
-			"exceed", "maximum", "upper limit", "reach*limit", "limit reached", "over limit", "too many", "上限", "超过", "超出", "contact*sales", "contact*business", "商务",
+			"exceed", "maximum", "upper limit", "reach*limit", "limit reached", "limit*reached", "over limit", "too many", "上限", "超过", "超出", "contact*sales", "contact*business", "商务",
 		}}),
 		manyTargets("too-many", Rule{Statuses: []int{family4xx}, Contains: []string{
-			"too many", "exceed", "more than", "max limit", "max size", "max count", "max number", "maximum", "at most", "reaches limit", "over limit", "over the limit", "beyond", "超过", "超出", "上限", "最多",
+			"too many", "exceed", "more than", "max limit", "max size", "max count", "max number", "maximum", "limit*reached", "at most", "reaches limit", "over limit", "over the limit", "beyond", "超过", "超出", "上限", "最多",
 		}}),
 	}
 }
@@ -214,18 +214,6 @@ func requestRules() []Rule {
 		"请对照环信 REST 文档，用 `emq dlq edit` 更正方法和路径。",
 	}
 	return []Rule{
-		{
-			// Late, for whatever no row before took for something else: kinds that bring
-			// about a state, and an answer that says that it is so.
-			ID: "already-so", Statuses: []int{400, 403, 409, 410}, Body: BodyObject,
-			Contains: []string{"already", "no need to", "not need", "need not", "无需", "不需要", "已经是", "已经在", "已处于", "已是", "已在"},
-			Kinds: append(both("add_members", "remove_members", "add_admin", "remove_admin", "mute_members", "unmute_members", "mute_all", "unmute_all",
-				"block_members", "unblock_members", "allow_members", "disallow_members", "transfer_owner"),
-				"user.deactivate", "user.activate", "user.force_offline", "user.add_contact", "user.remove_contact", "user.block", "user.unblock", "user.mute"),
-			Class: ClassSuccess, Scope: ScopeJob, Mend: MendLeaveOut,
-			Why:    Text{"What the call is to bring about is so already.", "目标状态已经成立。"},
-			Advice: nothingToDo(),
-		},
 		wrong(Rule{ID: "unsupported-media-type", Statuses: []int{415}},
 			Text{"Easemob does not take this type of body here.", "该接口不支持此类请求体。"},
 			Text{"Send a JSON object as the body, with `emq dlq edit`; calls by emq carry Content-Type: application/json themselves.", "请用 `emq dlq edit` 将请求体改为 JSON；emq 发出的请求自带 Content-Type: application/json。"}),
