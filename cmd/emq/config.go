@@ -381,9 +381,13 @@ func shortDuration(d time.Duration) string {
 
 // settingsTable is the table of settings in Markdown, for the README.
 func settingsTable() string {
+	return settingsTableOf("| flag | variable | in `emq.yaml` | default | meaning |", " or ", settings())
+}
+
+func settingsTableOf(heads, or string, rows []setting) string {
 	var b strings.Builder
-	b.WriteString("| flag | variable | in `emq.yaml` | default | meaning |\n|---|---|---|---|---|\n")
-	for _, s := range settings() {
+	b.WriteString(heads + "\n|---|---|---|---|---|\n")
+	for _, s := range rows {
 		flag, variable, inYAML := "`--"+s.flag()+"`", "`"+s.variable()+"`", "`"+s.key+"`"
 		if s.app != nil {
 			inYAML = "`apps.ALIAS." + s.key + "`"
@@ -393,8 +397,8 @@ func settingsTable() string {
 			flag = "`--" + s.flag() + "-file`"
 			fallthrough
 		case s.fromFile:
-			variable += " or `" + s.variable() + "_FILE`"
-			inYAML += " or `…" + fileSuffix + "`"
+			variable += or + "`" + s.variable() + "_FILE`"
+			inYAML += or + "`…" + fileSuffix + "`"
 		}
 		if s.noYAML {
 			inYAML = ""

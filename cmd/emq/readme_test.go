@@ -29,8 +29,9 @@ func rulesTable(lang, summary, heads string) string {
 	return b.String()
 }
 
-// kindsTable is the table of kinds in Markdown.
-func kindsTable(heads, yes, no, varies string, summary bool) string {
+// kindsTable is the table of kinds in Markdown. What a kind does stands in
+// summaries, where given.
+func kindsTable(heads, yes, no, varies string, summaries map[tasks.Kind]string) string {
 	var b strings.Builder
 	b.WriteString(heads + "\n" + strings.Repeat("|---", strings.Count(heads, "|")-1) + "|\n")
 	for _, info := range tasks.Kinds() {
@@ -41,25 +42,26 @@ func kindsTable(heads, yes, no, varies string, summary bool) string {
 		if info.Repeatable {
 			repeatable = yes
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |", info.Kind, endpoint, repeatable)
-		if summary {
-			fmt.Fprintf(&b, " %s |", info.Summary)
+		summary := info.Summary
+		if summaries != nil {
+			summary = summaries[info.Kind]
 		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", info.Kind, endpoint, repeatable, summary)
 	}
 	return b.String()
 }
 
-// limitsTable is the table of default limits in Markdown.
-func limitsTable(heads string, summary bool) string {
+// limitsTable is the table of default limits in Markdown. What an endpoint
+// covers stands in summaries, where given.
+func limitsTable(heads string, summaries map[tasks.Endpoint]string) string {
 	var b strings.Builder
 	b.WriteString(heads + "\n" + strings.Repeat("|---", strings.Count(heads, "|")-1) + "|\n")
 	for _, info := range tasks.Endpoints() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |", info.Endpoint, rates(info.Limit.Calls), rates(info.Limit.Messages))
-		if summary {
-			fmt.Fprintf(&b, " %s |", info.Summary)
+		summary := info.Summary
+		if summaries != nil {
+			summary = summaries[info.Endpoint]
 		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", info.Endpoint, rates(info.Limit.Calls), rates(info.Limit.Messages), summary)
 	}
 	return b.String()
 }
@@ -80,11 +82,12 @@ func TestREADMETablesFollowTheCode(t *testing.T) {
 	chinese := rulesTable("zh", "全部规则，按匹配顺序", "| 规则 | 分类 | 范围 | 含义 | 处理建议 |")
 	for _, c := range []struct{ file, section, want string }{
 		{"README.md", "settings", settingsTable()},
+		{"README.zh-CN.md", "settings", settingsTableOf("| 参数 | 环境变量 | `emq.yaml` 中 | 默认值 | 含义 |", " 或 ", chineseSettings())},
 		{"README.md", "rules", english},
-		{"README.md", "kinds", kindsTable("| kind | endpoint | may be repeated | what it does |", "yes", "no", "as the payload says", true)},
-		{"README.zh-CN.md", "kinds", kindsTable("| 种类 | endpoint | 可重复 |", "是", "否", "由 payload 决定", false)},
-		{"README.md", "limits", limitsTable("| endpoint | calls | messages | what it covers |", true)},
-		{"README.zh-CN.md", "limits", limitsTable("| endpoint | 调用 | 消息 |", false)},
+		{"README.md", "kinds", kindsTable("| kind | endpoint | may be repeated | what it does |", "yes", "no", "as the payload says", nil)},
+		{"README.zh-CN.md", "kinds", kindsTable("| 种类 | endpoint | 可重复 | 作用 |", "是", "否", "由 payload 决定", kindsZh)},
+		{"README.md", "limits", limitsTable("| endpoint | calls | messages | what it covers |", nil)},
+		{"README.zh-CN.md", "limits", limitsTable("| endpoint | 调用 | 消息 | 适用范围 |", endpointsZh)},
 		{"README.zh-CN.md", "rules", chinese},
 	} {
 		path := filepath.Join("..", "..", c.file)
