@@ -107,7 +107,7 @@ func adopted(app, queue string, info *asynq.TaskInfo) Death {
 			},
 			Advice: errclass.Text{
 				En: "Check on Easemob's side whether the call took effect; if it did not, resend it. Make sure that no other asynq program works on emq's queues, and report this if it happens again.",
-				Zh: "请先在环信侧确认该调用是否已生效;若未生效,可重新发送。请确认没有其他 asynq 程序在处理 emq 的队列;若再次出现,请反馈该问题。",
+				Zh: "请先在环信侧确认该调用是否已生效；若未生效，可重发。请确认没有其他 asynq 程序在处理 emq 的队列；若再次出现，请反馈该问题。",
 			},
 		},
 	}
