@@ -36,8 +36,10 @@ const (
 	// It only matters for a task that vanished without an end.
 	claimSpare = 90 * 24 * time.Hour
 	// listSettles is how long a list's parts may take to be queued once its ID is
-	// claimed. A younger claim stands, whatever is there of the parts.
-	listSettles = time.Minute
+	// claimed: a younger claim stands, whatever is there of the parts, and so does
+	// that of a single task against a list. (A claim looks young until its planned
+	// time, which only matters for one that was left behind.)
+	listSettles = time.Hour
 )
 
 //go:embed lua/claim.lua
@@ -149,6 +151,9 @@ func (c *Client) judgeClaim(ctx context.Context, item *enqueueItem, answer strin
 	case err != nil:
 		return err
 	case item.listClaim != "":
+		if err := c.settled(ctx, item.task); err != nil {
+			return err
+		}
 		return c.replaceClaim(ctx, item, answer)
 	}
 	item.queue, item.tookOver = queue, true // so that two who take over meet in one queue, where one wins
@@ -190,12 +195,8 @@ func (c *Client) stands(ctx context.Context, app, id, claim string) (queue strin
 // enqueued just now, or a part of it lives or has ended not long ago. claim is that
 // of the list, without its mark.
 func (c *Client) listStands(ctx context.Context, t Task, claim string) error {
-	left, err := c.redis.PTTL(ctx, ClaimKey(t.App, t.ID)).Result()
-	if err != nil {
+	if err := c.settled(ctx, t); err != nil {
 		return err
-	}
-	if left > claimSpare-listSettles {
-		return fmt.Errorf("another list under this ID is being queued: %w", ErrDuplicate)
 	}
 	_, count, _ := strings.Cut(claim, " ")
 	parts, err := strconv.Atoi(count)
@@ -223,6 +224,16 @@ func (c *Client) listStands(ctx context.Context, t Task, claim string) error {
 		}
 	}
 	return nil
+}
+
+// settled returns an ErrDuplicate when the claim on the ID of t is so young that
+// what it is for may still be on its way.
+func (c *Client) settled(ctx context.Context, t Task) error {
+	left, err := c.redis.PTTL(ctx, ClaimKey(t.App, t.ID)).Result()
+	if err == nil && left > claimSpare-listSettles {
+		err = fmt.Errorf("another call or list under this ID is being queued: %w", ErrDuplicate)
+	}
+	return err
 }
 
 // replaceClaim puts the item's claim in the place of one that was left behind.

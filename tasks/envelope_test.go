@@ -81,6 +81,8 @@ func TestParseEnvelopeRefuses(t *testing.T) {
 		"a field twice":           {`{` + ok + `,"KIND":"call.raw"}`, "KIND", "given twice"},
 		"a payload's field twice": {`{"kind":"message.send","payload":{"target":"users","to":["u1"],"To":["u2"],"type":"txt","body":{"msg":"x"}}}`, "payload.To", "given twice"},
 		"an empty ID":             {`{"id":"",` + ok + `}`, "id", "must not be empty"},
+		"an empty time":           {`{` + ok + `,"process_at":""}`, "process_at", "must be a time such as"},
+		"members that are null":   {`{"kind":"message.send","payload":{"target":"chatgroups","to":["1"],"users":null,"type":"txt","body":{"msg":"x"}}}`, "payload.users", "leave it out"},
 		"a time in words":         {`{` + ok + `,"process_at":"tomorrow"}`, "process_at", "must be a time such as"},
 		"a time as a number":      {`{` + ok + `,"expires_at":1700000000}`, "expires_at", "must be a JSON string"},
 		"half an attempt":         {`{` + ok + `,"max_attempts":1.5}`, "max_attempts", "must be a whole number"},

@@ -36,7 +36,7 @@ var kinds = []KindInfo{
 			{"body", "object", "the fields of the type; with ext at most 5 KB", true},
 			fieldExt,
 			{"routetype", "string", "ROUTE_ONLINE: only to receivers who are online; not for chatrooms", false},
-			{"roam_ignore_users", "array", "user ids that don't get it from the roaming store; at most 20 for groups and rooms", false},
+			{"roam_ignore_users", "array", "user ids that don't get it from the roaming store; at most 20, of a message to users 600", false},
 			{"sync_device", "boolean", "also to the sender's own devices; not for chatrooms", false},
 			{"need_group_ack", "boolean", "ask for read receipts; for chatgroups", false},
 			fieldLevel,

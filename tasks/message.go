@@ -52,8 +52,8 @@ type Message struct {
 	Ext map[string]any
 	// RouteType "ROUTE_ONLINE" sends to receivers who are online only.
 	RouteType string
-	// RoamIgnoreUsers don't get the message from the roaming store; of a group or
-	// room at most 20 (docs).
+	// RoamIgnoreUsers don't get the message from the roaming store: of a group or
+	// room at most 20 (docs), of users as many as one call has recipients.
 	RoamIgnoreUsers []string
 	SyncDevice      bool // users and groups: also to the sender's own devices
 	NeedGroupAck    bool // groups: ask for read receipts
@@ -71,7 +71,7 @@ type Message struct {
 type messageJSON struct {
 	Target           Target          `json:"target,omitempty"`
 	To               []string        `json:"to"`
-	Users            []string        `json:"users,omitzero"`
+	Users            members         `json:"users,omitzero"`
 	From             *string         `json:"from,omitempty"`
 	Type             string          `json:"type"`
 	Body             json.RawMessage `json:"body"`
@@ -83,6 +83,18 @@ type messageJSON struct {
 	ChatroomMsgLevel string          `json:"chatroom_msg_level,omitempty"`
 	Env              string          `json:"env,omitempty"`
 	OmitTaskID       bool            `json:"omit_emq_id,omitempty"`
+}
+
+// members are the users of a message to some members of a group or room. Null is
+// refused, because it would pass for everybody.
+type members []string
+
+// UnmarshalJSON reads a list of names.
+func (m *members) UnmarshalJSON(raw []byte) error {
+	if string(raw) == "null" {
+		return &FieldError{Field: "users", Value: "null", Bound: "must be a list of user ids; leave it out to send to everybody in the group or room"}
+	}
+	return decodeStrict(raw, (*[]string)(m))
 }
 
 // MarshalJSON writes the message in Easemob's field names.
@@ -195,7 +207,7 @@ func (m Message) Validate() error {
 	if len(m.RoamIgnoreUsers) > 0 {
 		most := RoamIgnoreMax
 		if m.Target == Users {
-			most = TargetsMax // as many as the message may have receivers
+			most = RecipientsUsers
 		}
 		if err := checkNames("roam_ignore_users", m.RoamIgnoreUsers, most, checkUserID); err != nil {
 			return err
@@ -278,6 +290,9 @@ func (m Message) Targets() []string { return slices.Clone(*m.recipients()) }
 func (m Message) Only(targets []string) Payload {
 	list := m.recipients()
 	*list = onlyNames(*list, targets)
+	if m.Target == Users && len(m.RoamIgnoreUsers) > 0 {
+		m.RoamIgnoreUsers = onlyNames(m.RoamIgnoreUsers, targets)
+	}
 	return m
 }
 

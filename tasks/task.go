@@ -244,8 +244,8 @@ type envelope struct {
 	Kind        Kind            `json:"kind"`
 	Payload     json.RawMessage `json:"payload"`
 	Priority    Priority        `json:"priority,omitempty"`
-	ProcessAt   string          `json:"process_at,omitempty"` // RFC 3339
-	ExpiresAt   string          `json:"expires_at,omitempty"`
+	ProcessAt   *string         `json:"process_at,omitempty"` // RFC 3339
+	ExpiresAt   *string         `json:"expires_at,omitempty"`
 	OnUnknown   OnUnknown       `json:"on_unknown,omitempty"`
 	MaxAttempts *int            `json:"max_attempts,omitempty"`
 	MaxAge      string          `json:"max_age,omitempty"` // a Go duration: "90m", "24h"
@@ -280,14 +280,15 @@ func ParseEnvelope(raw []byte) (Task, error) {
 		return Task{}, within("payload", err)
 	}
 	for _, f := range []struct {
-		name, given string
-		time        *time.Time
+		name  string
+		given *string
+		time  *time.Time
 	}{{"process_at", e.ProcessAt, &t.ProcessAt}, {"expires_at", e.ExpiresAt, &t.ExpiresAt}} {
-		if f.given == "" {
+		if f.given == nil {
 			continue
 		}
-		if *f.time, err = time.Parse(time.RFC3339, f.given); err != nil {
-			return Task{}, fieldErr(f.name, f.given, "must be a time such as 2026-01-31T18:00:00+08:00")
+		if *f.time, err = time.Parse(time.RFC3339, *f.given); err != nil {
+			return Task{}, fieldErr(f.name, *f.given, "must be a time such as 2026-01-31T18:00:00+08:00")
 		}
 	}
 	if e.MaxAttempts != nil {

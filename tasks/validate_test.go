@@ -109,6 +109,7 @@ func TestValidateRefuses(t *testing.T) {
 	message("routetype", func(m *Message) { m.RouteType = "ROUTE_ALL" }, "routetype", `"ROUTE_ALL"`, "must be ROUTE_ONLINE")
 	message("routetype in rooms", func(m *Message) { m.Target, m.RouteType = Rooms, "ROUTE_ONLINE" },
 		"routetype", `"ROUTE_ONLINE"`, "not for chatrooms")
+	message("601 roam_ignore_users for users", func(m *Message) { m.RoamIgnoreUsers = names(601) }, "roam_ignore_users", "601 ids", "at most 600")
 	message("members of nobody", func(m *Message) { m.Target, m.To, m.Users = Groups, []string{"1"}, []string{} },
 		"users", "", "at least one id")
 	message("21 roam_ignore_users", func(m *Message) { m.Target, m.RoamIgnoreUsers = Groups, names(21) },

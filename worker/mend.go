@@ -80,6 +80,7 @@ func (b *batch) sort(v errclass.Verdict, targets []string) {
 	case v.Class == errclass.ClassSuccess:
 		b.Rest = without(b.Rest, targets)
 	case v.Class == errclass.ClassRetryable, v.Scope == errclass.ScopeApp:
+		b.Rest = append(without(b.Rest, targets), targets...) // part() of Rest is the next call's
 		b.later = note(b.later, v, targets)
 	default:
 		b.Rest = without(b.Rest, targets)
@@ -201,15 +202,14 @@ func (b *batch) read(v errclass.Verdict, once bool) (stop bool) {
 	case v.Mend == errclass.MendLeaveOut:
 		b.Size = half
 	case len(v.Failed) > 0:
-		b.readFailed(v, part)
+		b.readFailed(v, part, once)
 	case v.Class == errclass.ClassSuccess:
 		b.sort(v, part)
 		if b.Split == "" {
 			b.Size *= 2
 		}
-	case v.OutcomeUnknown && once && len(part) < len(b.next):
-		// A person settles these; the others were not called and still may be.
-		b.next, b.Rest, b.Refused = without(b.next, part), without(b.Rest, part), note(b.Refused, v, slices.Clone(part))
+	case v.OutcomeUnknown && once:
+		b.leave(v, part)
 	case v.Class == errclass.ClassRetryable, v.Scope == errclass.ScopeApp:
 		return true
 	case len(part) == 1 && v.Rule != b.Split:
@@ -220,12 +220,18 @@ func (b *batch) read(v errclass.Verdict, once bool) (stop bool) {
 	return false
 }
 
+// leave puts targets of unknown outcome aside, for a person. The others still may
+// be called.
+func (b *batch) leave(v errclass.Verdict, targets []string) {
+	targets = slices.Clone(targets)
+	b.next, b.Rest, b.Refused = without(b.next, targets), without(b.Rest, targets), note(b.Refused, v, targets)
+}
+
 // crashed accounts for the deaths of workers: whether the part that the last of
 // them may have called was served is not known. The others were not called.
 func (b *batch) crashed(crashes int) {
-	if part := slices.Clone(b.part()); len(part) > 0 {
-		v := verdictWorkerDied()
-		b.next, b.Rest, b.Refused = without(b.next, part), without(b.Rest, part), note(b.Refused, v, part)
+	if part := b.part(); len(part) > 0 {
+		b.leave(verdictWorkerDied(), part)
 	}
 	b.Crashes = crashes
 }
@@ -250,7 +256,7 @@ func (b *batch) unknown() *refusal {
 }
 
 // readFailed reads an answer that refuses some of the call's targets.
-func (b *batch) readFailed(v errclass.Verdict, part []string) {
+func (b *batch) readFailed(v errclass.Verdict, part []string, once bool) {
 	done := part
 	for _, f := range v.Failed {
 		if !slices.Contains(part, f.Target) {
@@ -260,7 +266,11 @@ func (b *batch) readFailed(v errclass.Verdict, part []string) {
 		done = without(done, []string{f.Target})
 	}
 	for _, f := range v.Failed {
-		b.sort(f.Verdict, []string{f.Target})
+		if f.OutcomeUnknown && once {
+			b.leave(f.Verdict, []string{f.Target})
+		} else {
+			b.sort(f.Verdict, []string{f.Target})
+		}
 	}
 	b.sort(errclass.Verdict{Class: errclass.ClassSuccess}, done)
 }
@@ -277,8 +287,8 @@ func (b *batch) end() *errclass.Verdict {
 		return nil
 	}
 	top := slices.MaxFunc(list, func(a, b refusal) int { return a.Verdict.Gravity() - b.Verdict.Gravity() })
-	if i := slices.IndexFunc(list, func(r refusal) bool { return r.Verdict.OutcomeUnknown }); i >= 0 {
-		top = list[i]
+	if u := b.unknown(); u != nil && len(b.later) == 0 {
+		top = *u
 	}
 	v := top.Verdict
 	if len(top.Targets) < len(b.whole.Targets()) {

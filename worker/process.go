@@ -110,10 +110,15 @@ func (w *Worker) decode(ctx context.Context, a *attempt) (ok bool, _ error) {
 // what asynq shall do with the task.
 func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 	if ok, err := w.due(ctx, a); !ok {
-		w.limits.giveBack(a.task.App, a.task.Endpoint(), a.task.Priority)
+		w.notCalled(a)
 		return false, err
 	}
 	return w.permit(ctx, a, 0, a.messages()-1) // the fetch took leave for one message
+}
+
+// notCalled gives the leave back that was taken for a call.
+func (w *Worker) notCalled(a *attempt) {
+	w.limits.giveBack(a.task.App, a.task.Endpoint(), a.task.Priority)
 }
 
 // due says whether the task still needs the call, and its app may be called.
@@ -141,16 +146,10 @@ func (w *Worker) due(ctx context.Context, a *attempt) (ok bool, _ error) {
 		return false, w.back(a, backRedis, "can't look up what is done of the task: "+err.Error())
 	}
 	now := time.Now()
-	if !t.ExpiresAt.IsZero() && now.After(t.ExpiresAt) {
-		return false, w.bury(ctx, a, dlq.ReasonExpired, verdictExpired(t.ExpiresAt))
-	}
 	if a.redelivered() {
 		crashes, err := w.crashes(ctx, a)
 		if err != nil {
 			return false, w.back(a, backRedis, "can't look up the task's history: "+err.Error())
-		}
-		if crashes >= crashLimit {
-			return false, w.bury(ctx, a, dlq.ReasonCrashLoop, verdictCrashLoop(crashes))
 		}
 		if onlyOnce(*t) && a.batch == nil && crashes > 0 {
 			return false, w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(verdictWorkerDied()))
@@ -162,6 +161,12 @@ func (w *Worker) due(ctx context.Context, a *attempt) (ok bool, _ error) {
 				return false, w.back(a, backRedis, "can't note what is done of the task: "+err.Error())
 			}
 		}
+		if crashes >= crashLimit {
+			return false, w.bury(ctx, a, dlq.ReasonCrashLoop, verdictCrashLoop(crashes))
+		}
+	}
+	if !t.ExpiresAt.IsZero() && now.After(t.ExpiresAt) {
+		return false, w.bury(ctx, a, dlq.ReasonExpired, verdictExpired(t.ExpiresAt))
 	}
 	if now.After(t.Deadline()) {
 		return false, w.exhaust(ctx, a)
@@ -203,12 +208,14 @@ func (w *Worker) permit(ctx context.Context, a *attempt, calls, messages int) (o
 // try makes one call, unless Easemob is known to be down, and judges its answer.
 func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
 	if w.holds.covers(a.task.App, a.queue) {
+		w.notCalled(a)
 		return false, w.back(a, backHold, "held")
 	}
 	word := errNoWord
 	if b := w.breakers[a.task.App]; b != nil {
 		done, ok := b.enter()
 		if !ok {
+			w.notCalled(a)
 			return false, w.back(a, frontDelay, "breaker is open")
 		}
 		defer func() {

@@ -15,7 +15,8 @@
 -- Returns {permits taken, microseconds until a fetch of this rank may find one};
 -- with none taken, the time after which this permit may be had.
 -- Fields: at (last use), pause (its end), eased (when the factor is 1 again),
---   waiter, rank, due, lapse (of the claim); for each rate NAME:sum, NAME:head
+--   waiter, rank, due, lapse (of the claim), open (from when one fetch may pass
+--   it: the claimer is at the head of its queue); for each rate NAME:sum, NAME:head
 --   and NAME:tail (of the log), NAME:1 to NAME:3 (when the next of a rank is
 --   due), NAME:pace (the interval by which it is), NAME:#I (entry I of the log:
 --   "time count").
@@ -29,7 +30,7 @@ local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local function digits(x) return string.format('%.0f', x) end
 
 local rates = {}
-local names = { 'at', 'pause', 'eased', 'waiter', 'rank', 'due', 'lapse' }
+local names = { 'at', 'pause', 'eased', 'waiter', 'rank', 'due', 'lapse', 'open' }
 for i = 10, #ARGV, 6 do
   local r = {
     name = ARGV[i], count = tonumber(ARGV[i + 1]), span = tonumber(ARGV[i + 2]),
@@ -56,7 +57,7 @@ end
 local function value(i) return tonumber(values[i] or nil) or 0 end
 
 local pause, eased = value(2), value(3)
-local claim = { waiter = values[4] or '', rank = value(5), due = value(6), lapse = value(7) }
+local claim = { waiter = values[4] or '', rank = value(5), due = value(6), lapse = value(7), open = value(8) }
 local factor = 1
 if eased > now then
   factor = 1 - (eased - now) / tonumber(ARGV[9])
@@ -70,7 +71,7 @@ end
 
 -- Read each rate, and drop from its log what its span has left behind.
 for i, r in ipairs(rates) do
-  local first = 7 + (i - 1) * 7
+  local first = 8 + (i - 1) * 7
   r.sum, r.head, r.tail = value(first + 1), value(first + 2), value(first + 3)
   r.due = { value(first + 4), value(first + 5), value(first + 6) }
   -- What is owed by the pace of another limit is owed by this one's.
@@ -126,8 +127,11 @@ end
 
 local mine = waiter ~= '' and claim.waiter == waiter
 local claimed = claim.waiter ~= '' and claim.lapse > now and not mine
-if claimed and claim.rank >= rank then
-  wait = math.max(wait, claim.due - now, 1000)
+local through = claimed and waiter == '' and claim.rank == rank and claim.open > 0 and claim.open <= now
+if through then
+  permits = 1 -- for the one at the head of its queue
+elseif claimed and claim.rank >= rank then
+  wait = math.max(wait, claim.due - now, claim.open - now, 1000)
 end
 
 local taken = 0
@@ -153,6 +157,8 @@ if wait <= 0 then
   end
   if mine then
     redis.call('HDEL', key, 'waiter')
+  elseif through then
+    redis.call('HSET', key, 'open', digits(now + 200000))
   end
   wait = pause - now
   for _, r in ipairs(rates) do
@@ -161,12 +167,14 @@ if wait <= 0 then
 elseif waiter ~= '' and not (claimed and claim.rank >= rank) then
   -- Until a moment after this waiter is due, none of its rank or below may take
   -- what it waits for. One that goes back to the head of its queue is the next
-  -- to be fetched, so that its claim ends when it may be.
-  local due, spare = now + wait, 1000000
+  -- to be fetched, so that a single fetch may pass its claim when it is due, and
+  -- another one if that does not ask for it within 200 ms.
+  local due, open = now + wait, 0
   if wait > patience then
-    due, spare = now + math.min(wait, longest), 0
+    due = now + math.min(wait, longest)
+    open = due
   end
-  redis.call('HSET', key, 'waiter', waiter, 'rank', rank, 'due', digits(due), 'lapse', digits(due + spare))
+  redis.call('HSET', key, 'waiter', waiter, 'rank', rank, 'due', digits(due), 'lapse', digits(due + 1000000), 'open', digits(open))
 end
 
 local state = { 'at', digits(now) }
