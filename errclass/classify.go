@@ -1,6 +1,7 @@
 package errclass
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -69,7 +70,8 @@ func (t *Table) Classify(e Evidence) Verdict {
 	}
 	a := read(e.Body)
 	if a.form == BodyOther && e.Status/100 != family2xx {
-		if cut, ok := readCut(e.Body); ok {
+		// Half an answer ends no task as done; one with a comma too many may.
+		if cut, ok := readCut(e.Body); ok && (bytes.HasSuffix(bytes.TrimSpace(e.Body), []byte("}")) || t.judge(&e, cut).Class != ClassSuccess) {
 			a = cut
 		}
 	}
@@ -166,7 +168,8 @@ func (r *row) match(e *Evidence, form BodyForm, word, text string) bool {
 	if len(r.errors) > 0 && !slices.Contains(r.errors, word) {
 		return false
 	}
-	return len(r.contains) == 0 || slices.ContainsFunc(r.contains, func(p pattern) bool { return p.match(text) })
+	found := func(p pattern) bool { return p.match(text) }
+	return (len(r.contains) == 0 || slices.ContainsFunc(r.contains, found)) && !slices.ContainsFunc(r.unless, found)
 }
 
 // statusMatches: a body whose status is not known (a person types in what a page

@@ -18,7 +18,11 @@ func dropNames(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	var before string // the word before
-	for rest := quoted.ReplaceAllString(strings.ReplaceAll(s, "[]", "''"), "$1''$2"); rest != ""; {
+	rest := strings.ReplaceAll(s, "[]", "''")
+	for range 2 { // a phrase may begin with what ends the one before
+		rest = quoted.ReplaceAllString(rest, "$1''$2")
+	}
+	for rest != "" {
 		start := strings.IndexFunc(rest, tokenRune)
 		if start < 0 {
 			start = len(rest)
@@ -70,7 +74,7 @@ func isName(token, before, between, rest string) bool {
 	}
 	switch strings.TrimLeft(between, " ") {
 	case ":", ": ":
-		return namesWhom[before] && !sentenceGoesOn[token] && (next == "" || sentenceGoesOn[next])
+		return namesWhom[before] && !sentenceGoesOn[token] && (next == "" && !stateWord[token] || sentenceGoesOn[next])
 	case "":
 		return namesWhom[before] && sentenceGoesOn[next] && !sentenceGoesOn[token] && !partOfWhom[token]
 	}
@@ -113,6 +117,8 @@ var (
 	namesWhomZh = []string{"用户", "成员", "好友", "账号", "帐号", "群", "群组", "聊天室", "应用"}
 	// sentenceGoesOn are the words that follow a name, and are none.
 	sentenceGoesOn = wordSet("already also and are be been can cannot could do does did dose exist exists had has have in is join joined must no not of or should to was were will would")
+	// stateWord are words that end a sentence about somebody: "user: banned".
+	stateWord = wordSet("banned blocked deactivated deleted disabled expired frozen full inactive locked missing muted offline suspended")
 	// partOfWhom are nouns that make one idea with the word before: "user account is".
 	partOfWhom = wordSet("a account accounts admin admins an app attribute attributes avatar blacklist chat chatroom contact contacts count data feature friend friends group groups id ids info " +
 		"level limit list member members message messages metadata name names nickname number operation owner password permission push quota role room rooms service size status tag tags that the this token type user users whitelist")

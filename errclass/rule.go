@@ -28,6 +28,8 @@ type Rule struct {
 	// "$" behind ties it to the end. Lists in brackets are emptied before: a rule
 	// sees "users [] are not members of this group!".
 	Contains []string `json:"contains,omitempty"`
+	// Unless are fragments as in Contains: a text with one of them does not match.
+	Unless []string `json:"unless,omitempty"`
 	// Kinds are kinds of call, exact or as "group.*".
 	Kinds []string `json:"kinds,omitempty"`
 	// Transports are failures without an answer. A row without this column
@@ -62,6 +64,7 @@ func (r Rule) clone() Rule {
 	r.Statuses = slices.Clone(r.Statuses)
 	r.Errors = slices.Clone(r.Errors)
 	r.Contains = slices.Clone(r.Contains)
+	r.Unless = slices.Clone(r.Unless)
 	r.Kinds = slices.Clone(r.Kinds)
 	r.Transports = slices.Clone(r.Transports)
 	return r
@@ -78,6 +81,7 @@ type row struct {
 	Rule
 	errors   []string // canonical
 	contains []pattern
+	unless   []pattern
 	all      bool // no column: matches everything
 	own      bool // the operator's: sees names, too
 }
@@ -91,6 +95,9 @@ func newTable(rules []Rule) *Table {
 		}
 		for _, f := range r.Contains {
 			c.contains = append(c.contains, compile(f))
+		}
+		for _, f := range r.Unless {
+			c.unless = append(c.unless, compile(f))
 		}
 		t.rows[i] = c
 	}
@@ -138,6 +145,7 @@ func (t *Table) Extend(rules []Rule) (*Table, error) {
 		first    []Rule
 		rows     = t.Rules()
 		seen     = map[string]bool{}
+		own      = map[string]bool{}
 	)
 	for i, r := range rules {
 		r = r.clone()
@@ -156,8 +164,11 @@ func (t *Table) Extend(rules []Rule) (*Table, error) {
 		}
 		seen[r.ID] = true
 		if at := slices.IndexFunc(rows, func(old Rule) bool { return old.ID == r.ID }); at >= 0 {
+			// One with new words for the same texts sees no more than before.
+			own[r.ID] = !slices.Equal(rows[at].Contains, r.Contains)
 			rows[at] = r
 		} else {
+			own[r.ID] = true
 			first = append(first, r)
 		}
 	}
@@ -165,11 +176,11 @@ func (t *Table) Extend(rules []Rule) (*Table, error) {
 		return nil, errors.Join(problems...)
 	}
 	for _, r := range t.rows {
-		seen[r.ID] = seen[r.ID] || r.own
+		own[r.ID] = own[r.ID] || r.own
 	}
 	extended := newTable(append(first, rows...))
 	for i := range extended.rows {
-		extended.rows[i].own = seen[extended.rows[i].ID]
+		extended.rows[i].own = own[extended.rows[i].ID]
 	}
 	return extended, nil
 }
@@ -186,9 +197,11 @@ func (r Rule) validate(bad func(field, format string, args ...any)) {
 			bad("statuses", "%d is neither a status (100 to 599) nor a family (1 to 5)", s)
 		}
 	}
-	for _, f := range r.Contains {
-		if reason := fragmentFault(f); reason != "" {
-			bad("contains", "%q %s", f, reason)
+	for field, list := range map[string][]string{"contains": r.Contains, "unless": r.Unless} {
+		for _, f := range list {
+			if reason := fragmentFault(f); reason != "" {
+				bad(field, "%q %s", f, reason)
+			}
 		}
 	}
 	for _, k := range r.Kinds {

@@ -63,7 +63,7 @@ func credentialRules() []Rule {
 		{
 			// Before the allow lists of groups, whose texts also speak of a whitelist.
 			ID: "address-refused", Statuses: []int{family4xx}, Body: BodyObject, Contains: []string{
-				": *ip *whitelist", ": *ip *blacklist", "ip is blocked", "ip has been blocked", "ip黑名单", "ip address*not", "client ip", "remote ip", "source ip", "your ip", "request ip", "ip not allowed",
+				": *ip *whitelist", "address*whitelist", "address*blacklist", ": *ip *blacklist", "ip is blocked", "ip has been blocked", "ip黑名单", "ip address*not", "client ip", "remote ip", "source ip", "your ip", "request ip", "ip not allowed",
 				"ip is not allowed", "ip whitelist", "ip白名单", "ip不在", "ip 不在", "ip地址",
 			},
 			Class: ClassNeedsHuman, Scope: ScopeApp,

@@ -23,7 +23,7 @@ func goalRules() []Rule {
 			"not exist in group", "not exist in the group", "not exist in this group", "not exist in chatroom", "not exist in the chatroom", "not exist in this chatroom",
 			"not in group", "not in the group", "not in this group", "not in chatroom", "not in the chatroom", "not in this chatroom", "not in room", "not in the room",
 			"not found in group", "not found in the group", "not found in chatroom", "not belong to group", "not belong to this group", "not belong to the group", "not belong to the chatroom", "not belong to this chatroom",
-			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of group", "not part of the group", "not part of this group", "not part of the chatroom", "not part of this chatroom", "not a part of", "not participant", "not a participant", "not the participant", "not participating", "没有在*群", "没在*群", "没有在*聊天室", "left the", "left this", "^not_in_group:", "^not_in_room:", "^not_in_chatroom:", "^not_member:", "has left", "have left", "already left", "has quit", "already quit", "already been removed", "already removed",
+			"not joined", "no longer in", "no longer member", "no longer a member", "no longer belong", "not part of group", "not part of the group", "not part of this group", "not part of the chatroom", "not part of this chatroom", "not a part of", "not participant", "not a participant", "not the participant", "not participating", "没有在*群", "没在*群", "没有在*聊天室", "left the", "left this", "^not_in_group:", "^not_in_room:", "^not_in_chatroom:", "^not_member:", "has left", "have left", "already left", "has quit", "already quit", "already been removed from", "already removed from",
 			"不在群", "不在该群", "不是群成员", "不是该群", "不在聊天室", "不在该聊天室", "不是聊天室成员", "非群成员", "未加入",
 		}
 		admin     = []string{"already admin", "already an admin", "already a admin", "already the admin", "already is admin", "admin already", "already in admin", "had been admin", "has been admin", "been administrator", "been an admin", "already administrator", "already an administrator", "already in *admin list", "已是*管理员", "已经是*管理员", "已经是管理员"}
@@ -51,7 +51,7 @@ func goalRules() []Rule {
 	// Not 401: whoever is not let in learns nothing of how things stand.
 	done := func(id string, contains, kinds []string, why Text) Rule {
 		return Rule{
-			ID: id, Statuses: []int{400, 403, 404, 409, 410}, Body: BodyObject, Contains: contains, Kinds: kinds,
+			ID: id, Statuses: []int{400, 403, 404, 409, 410}, Body: BodyObject, Contains: contains, Unless: notSo(), Kinds: kinds,
 			Class: ClassSuccess, Scope: ScopeJob, Why: why, Advice: nothingToDo(),
 		}
 	}
@@ -166,7 +166,7 @@ func goalRules() []Rule {
 		done("already-activated", []string{"already activated", "already active", "already been activated", "already enabled", "already in*active", "activated already", "in activated state", "in active state", "is activated", "is active now", "not deactivated", "not banned", "not disabled", "未被封禁", "未封禁"},
 			[]string{"user.activate"},
 			Text{"The user is active already.", "该用户本就未被封禁。"}),
-		done("already-offline", []string{"not online", "is offline", "user offline", "already offline", "no active session", "^user_not_online", "已下线", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
+		done("already-offline", []string{"not online", "user is offline", "offline already", "users are offline", "device is offline", "user offline", "already offline", "no active session", "^user_not_online", "已下线", "not login", "not logged in", "no online", "不在线", "未登录", "已离线"}, []string{"user.force_offline"},
 			Text{"The user is not online.", "该用户不在线。"}),
 
 		done("already-recalled", recalled, []string{"message.recall"},
@@ -186,7 +186,8 @@ func goalRules() []Rule {
 		},
 		{
 			ID: "already-registered", Statuses: []int{400, 403, 409}, Body: BodyObject, Contains: append(slices.Clone(taken), "already exist", "已存在", "已经存在"), Kinds: []string{"user.register"},
-			Class: ClassSuccess, Scope: ScopeJob, Mend: MendLeaveOut,
+			Unless: notSo(),
+			Class:  ClassSuccess, Scope: ScopeJob, Mend: MendLeaveOut,
 			Why: Text{"The user exists already.", "该用户已存在。"},
 			Advice: Text{
 				"Nothing to do, unless the password must be the one in this call: then enqueue user.reset_password.",
@@ -208,15 +209,27 @@ func goalRules() []Rule {
 		{
 			ID: "unchanged", Statuses: []int{400, 403, 409}, Body: BodyObject, Contains: []string{
 				"is unchanged", "are unchanged", "state unchanged", "unchanged:", "same as before", "same as the old", "same as the current", "same as the previous", "same as the existing", "identical to the old", "identical to the current",
-				"nothing to modify", "nothing to change", "nothing changed", "no changes made", "no change made", "nickname is already", "name is already", "announcement is already", "equal the stored", "没有变化", "未变化", "与原*相同", "与当前*相同", "与旧*相同",
+				"nothing to modify", "nothing to change", "nothing changed", "no changes made", "no change made", "nickname is already", "equal the stored", "没有变化", "未变化", "与原*相同", "与当前*相同", "与旧*相同",
 			},
-			Kinds: append(both("update", "set_announcement"), "user.reset_password", "user.set_nickname", "user.set_attributes"),
-			Class: ClassSuccess, Scope: ScopeJob,
+			Kinds:  append(both("update", "set_announcement"), "user.reset_password", "user.set_nickname", "user.set_attributes"),
+			Unless: notSo(),
+			Class:  ClassSuccess, Scope: ScopeJob,
 			Why:    Text{"What the call would change is so already.", "要修改的内容与现状相同。"},
 			Advice: nothingToDo(),
 		},
 		done("group-already-gone", noGroup, both("delete"),
 			Text{"There is no such group or room (any more).", "该群组或聊天室不存在（或已被解散）。"}),
+	}
+}
+
+// notSo are words of refusals that speak of a goal all the same: a list that is
+// full already, a request that is pending, an operator who is no member.
+func notSo() []string {
+	return []string{
+		"exceeds", "exceeded", "exceed the", "exceed limit", "exceed max", "reach*limit", "reach*maximum", "the limit", "its limit", "limit reached", "over limit", "^exceed", "^limit", "is full", "already full", "maximum", "too many", "quota used", "license", "上限", "已满", "超过", "超出",
+		"been refused", "has refused", "is refused", "been rejected", "been declined", "pending", "running", "being handled", "being processed", "submitted", "waiting", "invitation", "confirm", "approval", "等待", "审核", "邀请", "申请",
+		"not allowed", "operator", "no permission", "permission for", "permission to", "admin permission", "contact permission", "admin token", "feature", "not supported", "for this app", "权限", "功能", "不支持", "应用",
+		"another account", "another user", "phone", "email", "server is", "api version",
 	}
 }
 

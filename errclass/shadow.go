@@ -70,6 +70,9 @@ func (r *row) covers(c *row) bool {
 	if r.all {
 		return true
 	}
+	if len(r.unless) > 0 {
+		return false // it leaves some to c
+	}
 	status := len(r.Statuses) == 0 || slices.ContainsFunc(c.Statuses, func(s int) bool {
 		return slices.Contains(r.Statuses, s) || slices.Contains(r.Statuses, s/100)
 	})

@@ -43,7 +43,7 @@ by one, with a YAML file that the setting "rules" names:
 
 Rules of the file are asked before the builtin ones, in their order; one with the ID
 of a builtin rule takes its place. All columns that a rule gives must match: statuses,
-errors, contains, kinds, transports, body, fresh_token. A worker reads the file at
+errors, contains, unless, kinds, transports, body, fresh_token. A worker reads the file at
 its start, and again at SIGHUP.`,
 		Example: `  emq rules unknown            answers that no rule knows
   emq rules check rules.yaml

@@ -73,7 +73,7 @@ const (
 // ruleFields are the fields of a rule: the JSON names of errclass.Rule.
 func ruleFields() map[string]string {
 	return map[string]string{
-		"id": aText, "statuses": "must be a list of numbers, such as [403, 429]", "errors": texts, "contains": texts, "kinds": texts,
+		"id": aText, "statuses": "must be a list of numbers, such as [403, 429]", "errors": texts, "contains": texts, "unless": texts, "kinds": texts,
 		"transports": texts, "body": aText, "fresh_token": aSwitch, "class": aText, "scope": aText, "delay": aText,
 		"outcome_unknown": aSwitch, "mend": aText, "why": bothLang, "advice": bothLang,
 	}
