@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 )
 
@@ -52,31 +54,64 @@ func (s *Store) Edit(ctx context.Context, app, id string, payload json.RawMessag
 // out: it becomes resolved. One whose call was not executed is resent instead.
 //
 // When only some of its targets were of unknown outcome, it is those that were
-// served. The entry then stays dead with the others, left of them, which Resend
-// puts to work. Errors are as those of Discard.
+// served. The entry then stays dead with the others, left of them, for the reason
+// ReasonRest; it can't be settled once more. Errors wrap ErrRest then; otherwise they
+// are as those of Discard.
 func (s *Store) Settle(ctx context.Context, app, id string, by Actor) (left int, err error) {
-	err = s.change(ctx, "settle", app, id, nil, func(old *record) (*record, error) {
+	// What it leads to must be known before: a cause can't be made up in a change.
+	first, err := s.load(ctx, app, id)
+	if err != nil {
+		return 0, fmt.Errorf("settle %s: %w", id, err)
+	}
+	rest, err := first.others()
+	if err != nil {
+		return 0, fmt.Errorf("settle %s: %w", id, err)
+	}
+	if rest == nil {
+		return 0, s.change(ctx, "settle", app, id, nil, func(old *record) (*record, error) {
+			if err := old.mustBe(app, id, StateDead); err != nil {
+				return nil, err
+			}
+			if strings.HasPrefix(old.cause, string(ReasonRest)+"-") {
+				return nil, ErrRest
+			}
+			return old.next(StateResolved, s.now(), ActionSettled, by), nil
+		})
+	}
+	cause := newCause(Death{Task: tasks.Task{App: app, Payload: rest}, Reason: ReasonRest, Verdict: verdictRest()})
+	err = s.change(ctx, "settle", app, id, &cause, func(old *record) (*record, error) {
 		if err := old.mustBe(app, id, StateDead); err != nil {
 			return nil, err
 		}
-		left = 0
-		others, err := old.others()
-		if err != nil || others == nil {
-			return old.next(StateResolved, s.now(), ActionSettled, by), err
+		if old.version != first.version {
+			return nil, errBusy // by another settlement, most likely
 		}
-		left = len(tasks.Targets(others))
 		r := old.next(StateDead, s.now(), ActionSettled, by)
-		r.body.Unknown = nil
-		r.body.Description = fmt.Sprintf("%d targets are left: the others were settled as served", left)
-		return r, r.narrow(others)
+		r.cause, r.body.Unknown, r.body.Description = cause.ID, nil, ""
+		return r, r.narrow(rest)
 	})
-	return left, err
+	return len(tasks.Targets(rest)), err
+}
+
+// verdictRest is that of what is left when a part was settled.
+func verdictRest() errclass.Verdict {
+	return errclass.Verdict{
+		Class: errclass.ClassRetryable, Scope: errclass.ScopeJob, Rule: "rest",
+		Why: errclass.Text{
+			En: "A person settled the targets of unknown outcome as served; these were not called, or refused.",
+			Zh: "结果未知的对象已由人工定论为已执行；其余对象未被调用，或被拒绝。",
+		},
+		Advice: errclass.Text{
+			En: "Run `emq dlq resend`, or drop them with `emq dlq discard`.",
+			Zh: "请执行 `emq dlq resend` 重发，或用 `emq dlq discard` 丢弃。",
+		},
+	}
 }
 
 // others is the record's payload without the targets of unknown outcome; nil when
 // that leaves none, or is not known.
 func (r *record) others() (tasks.Payload, error) {
-	if len(r.body.Unknown) == 0 {
+	if r == nil || len(r.body.Unknown) == 0 {
 		return nil, nil
 	}
 	t, err := r.task()

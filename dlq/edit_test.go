@@ -98,7 +98,7 @@ func TestSettleAPart(t *testing.T) {
 	task := message(testApp, "s2")
 	task.Payload = tasks.Message{Target: tasks.Users, To: []string{"u1", "u2", "u3"}, Body: tasks.Text{Msg: "hello"}}
 	death := w.death(task, overloaded)
-	death.Unknown = []string{"u2"}
+	death.Reason, death.Unknown = ReasonUnknownOutcome, []string{"u2"}
 	w.ok(w.store.Put(w.ctx, death))
 	if got := w.get("s2"); !slices.Equal(got.Unknown, death.Unknown) {
 		t.Errorf("unknown: %v", got.Unknown)
@@ -108,10 +108,11 @@ func TestSettleAPart(t *testing.T) {
 		t.Fatalf("%d left, %v", left, err)
 	}
 	got := w.get("s2")
-	if got.State != StateDead || got.Unknown != nil || !strings.Contains(string(got.Payload), `"to":["u1","u3"]`) {
+	if got.State != StateDead || got.Reason != ReasonRest || got.Unknown != nil || !strings.Contains(string(got.Payload), `"to":["u1","u3"]`) {
 		t.Errorf("after settling a part: %s, unknown %v, payload %s", got.State, got.Unknown, got.Payload)
 	}
-	if left, err := w.store.Settle(w.ctx, testApp, "s2", Actor{}); err != nil || left != 0 || w.get("s2").State != StateResolved {
+	// The same command again, or a second person, is not about those that were not called.
+	if left, err := w.store.Settle(w.ctx, testApp, "s2", Actor{}); !errors.Is(err, ErrRest) || left != 0 || w.get("s2").State != StateDead {
 		t.Errorf("settled again: %d left, %v, %s", left, err, w.get("s2").State)
 	}
 }

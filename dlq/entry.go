@@ -18,6 +18,8 @@ var (
 	ErrResendInProgress = errors.New("resend in progress")
 	// ErrState is wrapped by a *StateError.
 	ErrState = errors.New("wrong state")
+	// ErrRest is wrapped by the error for settling what was not called.
+	ErrRest = errors.New("only what was not called is left: resend or discard it")
 	// ErrHeld is wrapped by the error for resuming a queue under a hold.
 	ErrHeld = errors.New("under a hold")
 )
@@ -70,6 +72,7 @@ const (
 	ReasonExpired        Reason = "expired"         // expires_at passed before the call
 	ReasonCrashLoop      Reason = "crash-loop"      // it kept killing its workers
 	ReasonUnknownOutcome Reason = "unknown-outcome" // perhaps executed, and the task forbids to try again
+	ReasonRest           Reason = "rest"            // a part of it was settled as served, and this was not called
 	ReasonUndecodable    Reason = "undecodable"     // no worker of this version can read it
 	ReasonAdopted        Reason = "adopted"         // asynq archived it without asking
 )

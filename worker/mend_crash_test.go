@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/worker/easemob/simulator"
 )
@@ -186,5 +188,77 @@ func TestHoldStopsATaskBetweenItsCalls(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	if got := w.received(id); len(got) != 2 {
 		t.Errorf("called under a hold: %v", got)
+	}
+}
+
+// Both halves of a send are cut after they were carried out: all is unknown.
+func TestAllPartsUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	w.fault(simulator.Fault{Path: "/messages/users", Times: 1, Status: 413, BodyText: "too large"})
+	w.fault(simulator.Fault{Path: "/messages/users", Times: 2, Cut: simulator.CutAfter})
+	w.start()
+	id := w.enqueue(hello(4), tasks.OnUnknownOutcome(tasks.Hold))
+	if entry := w.dead(id); entry.Reason != dlq.ReasonUnknownOutcome || entry.Unknown != nil {
+		t.Errorf("dead letter: reason %s, unknown %v", entry.Reason, entry.Unknown)
+	}
+	if left, err := w.store.Settle(t.Context(), tasks.AppDefault, id, dlq.Actor{Name: "test"}); left != 0 || err != nil {
+		t.Errorf("%d targets left, %v", left, err)
+	}
+}
+
+// A success without an ID for one receiver, and a refusal of the others.
+func TestUnansweredBesideRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	w.fault(simulator.Fault{Path: "/messages/users", Times: 1, Status: 413, BodyText: "too large"})
+	w.fault(simulator.Fault{Path: "/messages/users", Times: 1, Status: 200, Body: map[string]any{"data": map[string]any{"u0": "", "u1": "123"}}})
+	w.fault(simulator.Fault{Path: "/messages/users", Status: 403, Body: map[string]any{"error": "forbidden_op", "error_description": "sender is banned"}})
+	w.start()
+	id := w.enqueue(hello(4), tasks.OnUnknownOutcome(tasks.Hold))
+	if entry := w.dead(id); !slices.Equal(entry.Unknown, []string{"u0"}) || len(entryNames(t, entry)) != 3 {
+		t.Errorf("dead letter: unknown %v, about %v", entry.Unknown, entryNames(t, entry))
+	}
+}
+
+// The part that brought the last worker down is unknown, too.
+func TestCrashLoopOfAPart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	id := w.enqueue(hello(6), tasks.OnUnknownOutcome(tasks.Hold))
+	died, err := json.Marshal(verdictWorkerDied())
+	must(t, err)
+	must(t, w.rdb.HSet(t.Context(), tasks.TaskKey(messages, id), batchField,
+		`{"rest":["u2","u3","u4","u5"],"size":1,"split":"too-many-targets","crashes":2,"refused":[{"targets":["u0","u1"],"verdict":`+string(died)+`}]}`).Err())
+	w.crash(crashLimit)
+	w.start()
+	if entry := w.dead(id); !slices.Equal(entry.Unknown, []string{"u0", "u1", "u2"}) {
+		t.Errorf("dead letter: reason %s, unknown %v", entry.Reason, entry.Unknown)
+	}
+}
+
+// What was called once and then expired was not "expired before the call".
+func TestExpiryAfterACrash(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, simulator.Config{})
+	id := w.enqueue(hello(1), tasks.OnUnknownOutcome(tasks.Hold), tasks.ExpiresAt(time.Now().Add(1100*time.Millisecond)))
+	w.crash(1)
+	time.Sleep(1200 * time.Millisecond)
+	w.start()
+	if entry := w.dead(id); entry.Reason != dlq.ReasonUnknownOutcome {
+		t.Errorf("dead letter: reason %s, rule %s", entry.Reason, entry.Rule)
+	}
+}
+
+// The next call is about the head of what is saved as rest, whatever was put off.
+func TestRestBeginsWithTheNextCall(t *testing.T) {
+	t.Parallel()
+	whole := hello(6)
+	b := &batch{whole: whole, batchState: batchState{Rest: whole.Targets(), Size: 2, Split: "x"}}
+	b.next = b.Rest
+	later := errclass.Verdict{Class: errclass.ClassRetryable, Scope: errclass.ScopeJob, Rule: "target-unanswered", OutcomeUnknown: true}
+	b.read(errclass.Verdict{Class: errclass.ClassRetryable, Failed: []errclass.Failure{{Target: "u0", Verdict: later}}}, false)
+	if head := b.Rest[:2]; !slices.Equal(head, b.part()) {
+		t.Errorf("the next call is about %v, a crash would take it for %v", b.part(), head)
 	}
 }

@@ -297,7 +297,7 @@ func changeOutcome(err error) (outcome, why string) {
 		return changeSkipped, "skipped: it is being resent"
 	case errors.As(err, &state):
 		return changeSkipped, fmt.Sprintf("skipped: it is %s, not %s", state.State, state.Wanted)
-	case errors.As(err, &field), errors.Is(err, tasks.ErrUnknownKind), errors.Is(err, tasks.ErrWireVersion):
+	case errors.As(err, &field), errors.Is(err, dlq.ErrRest), errors.Is(err, tasks.ErrUnknownKind), errors.Is(err, tasks.ErrWireVersion):
 		return changeRefused, err.Error()
 	default:
 		return changeFailed, err.Error()
