@@ -19,7 +19,7 @@ func newAdminCmd(e *env) *cobra.Command {
 It changes nothing. It knows no users, so it listens on this machine alone.`,
 		Example: `  emq admin
   emq admin --listen 127.0.0.1:9000`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, err := e.open(cmd)
 			if err != nil {

@@ -361,7 +361,7 @@ func putCount(field func(*config) *int, most int) func(*config, string) error {
 func putDuration(field func(*config) *time.Duration) func(*config, string) error {
 	return func(c *config, text string) (err error) {
 		if *field(c), err = time.ParseDuration(text); err != nil || *field(c) <= 0 {
-			return fmt.Errorf("%q: must be a duration such as 500ms, 15s or 2h", text)
+			return fmt.Errorf("%q: must be a duration above 0, such as 500ms, 15s or 2h", text)
 		}
 		return nil
 	}

@@ -159,7 +159,7 @@ func TestConfigErrors(t *testing.T) {
 		{name: "merge key", yaml: "apps:\n  b:\n    <<: {app_key: x}\n", want: "emq.yaml:3: apps.b: merge keys are not supported"},
 		{name: "bad value in the file", yaml: "\n\nconcurrency: many", want: `emq.yaml:3: concurrency: "many": must be a number from 1 to`},
 		{name: "bad value in a variable", environ: []string{"EMQ_CONCURRENCY=0"}, want: `EMQ_CONCURRENCY: "0": must be a number from 1 to`},
-		{name: "bad value in a flag", flags: []string{"--call-timeout=-1s"}, want: `--call-timeout: "-1s": must be a duration such as`},
+		{name: "bad value in a flag", flags: []string{"--call-timeout=-1s"}, want: `--call-timeout: "-1s": must be a duration above 0, such as`},
 		{name: "unknown word", environ: []string{"EMQ_LOG_FORMAT=xml"}, want: `EMQ_LOG_FORMAT: "xml": must be text, json, syslog`},
 		{name: "bad alias in a variable", environ: []string{"EMQ_APP=Shop"}, want: `EMQ_APP: app: "Shop": an app's alias has`},
 		{name: "unknown variable", environ: []string{"EMQ_REDIS_ULR=redis://a"}, want: "environment variable EMQ_REDIS_ULR is not a setting of emq (did you mean EMQ_REDIS_URL?)"},

@@ -53,7 +53,7 @@ twice. It exits 0 only if so.`,
 		Example: `  emq dev                  look around
   emq dev --once           prove that it works
   emq dev --data ./data    keep the queues on disk`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := e.config(cmd)
 			if err != nil {

@@ -158,7 +158,7 @@ more than --limit, it says on standard error with which --cursor the list goes o
 		Example: `  emq dlq list
   emq dlq list --kind message.send --error reach_limit --since 2h
   emq dlq list --state all --limit 0 --json > all.jsonl`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := filters.filter(e.now())
 			if err != nil {
@@ -217,7 +217,7 @@ func newDLQCausesCmd(e *env) *cobra.Command {
 		Example: `  emq dlq causes
   emq dlq causes --app shop --since 24h
   emq dlq causes --state all --json`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := filters.filter(e.now())
 			if err != nil {

@@ -31,7 +31,7 @@ history of the dead letter. The kind of a call can't be changed.`,
 		Example: `  emq dlq edit order-8812-shipped
   emq dlq edit order-8812-shipped --payload fixed.json --reason 'wrong group'
   emq dlq edit order-8812-shipped --payload - --no-resend < fixed.json`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1, "ID"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			b, err := e.backend(cmd)
 			if err != nil {
@@ -165,7 +165,7 @@ Of a call in several parts, the outcome may be unknown for some of its targets o
 letter, and "emq dlq resend ID" puts them to work.`,
 		Example: `  emq dlq resolve order-8812-shipped --sent --reason 'the receiver has it'
   emq dlq resolve order-8812-shipped --not-sent`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, anyNumber, "ID"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if sent == notSent {
 				return usagef("say which: --sent or --not-sent")

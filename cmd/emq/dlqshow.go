@@ -30,7 +30,7 @@ func newDLQShowCmd(e *env) *cobra.Command {
 		Example: `  emq dlq show order-8812-shipped
   emq dlq show order-8812-shipped --lang zh
   emq dlq show order-8812-shipped --json | jq .attempts`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, anyNumber, "ID"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			b, err := e.backend(cmd)
 			if err != nil {

@@ -52,7 +52,7 @@ so on, which are reported one by one.`,
   emq enqueue --target chatgroups --to 4065 --text 'moved to Friday' --in 10m --on-unknown hold
   emq enqueue -f tasks.jsonl
   make-tasks | emq enqueue -f - --keep-going --json`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(cmd.Flags()); err != nil {
 				return err

@@ -32,7 +32,7 @@ and reaches Redis. It exits 0 if so, else 1. With --url it asks any health
 endpoint, for example that of emq admin.`,
 		Example: `  emq health
   emq health --url http://127.0.0.1:8611/healthz`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if target == "" {
 				cfg, err := e.config(cmd)

@@ -36,7 +36,7 @@ func newHoldListCmd(e *env) *cobra.Command {
 		Short: "List the holds, why they stand and what to do",
 		Example: `  emq hold list
   emq hold list --json | jq -r .app`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, err := e.backend(cmd)
 			if err != nil {
@@ -73,11 +73,14 @@ func newHoldSetCmd(e *env) *cobra.Command {
 		Short: "Hold an app, or one family of its calls, by hand",
 		Example: `  emq hold set shop --reason 'plan is being changed'
   emq hold set shop/messages --reason 'wrong template'`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1, "APP[/FAMILY]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, family := cutTarget(args[0])
 			if info, ok := tasks.Endpoint(family).Info(); ok {
 				return usagef("%s is an endpoint: hold its family %s/%s, or stop its queues with `emq queue pause`", family, app, info.Endpoint.Family())
+			}
+			if err := checkReason(cmd.Flags(), reason); err != nil {
+				return err
 			}
 			b, err := e.backend(cmd)
 			if err != nil {
@@ -100,7 +103,6 @@ func newHoldSetCmd(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, shown to whoever looks at the hold")
-	_ = cmd.MarkFlagRequired("reason") // fails for an unknown flag only
 	return cmd
 }
 
@@ -110,7 +112,7 @@ func newHoldClearCmd(e *env) *cobra.Command {
 		Short: "Let a held app, or one family of its calls, go on",
 		Example: `  emq hold clear shop
   emq hold clear shop/messages`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1, "APP[/FAMILY]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, family := cutTarget(args[0])
 			b, err := e.backend(cmd)

@@ -82,7 +82,7 @@ that alone, as "emq enqueue -f -" takes it.`,
 		Example: `  emq kinds
   emq kinds group.add_members
   emq kinds group.add_members --example | emq enqueue -f -`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              takes(0, 1, "KIND"),
 		ValidArgsFunction: completeKinds,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

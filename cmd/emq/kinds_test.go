@@ -81,7 +81,7 @@ func TestKindsMistakes(t *testing.T) {
 		"kinds group.add_member":              `no kind "group.add_member" (did you mean group.add_members?)`,
 		"kinds pigeon":                        "no kind \"pigeon\"; `emq kinds` lists all",
 		"kinds --example":                     "--example goes with a KIND",
-		"kinds a b":                           "accepts at most 1 arg",
+		"kinds a b":                           "unexpected argument \"b\": only one KIND is taken",
 		"kinds group.create --json --example": "none of the others can be",
 	} {
 		e := newTestEnv(t, "")

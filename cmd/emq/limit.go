@@ -62,7 +62,7 @@ default; with --all, of every endpoint. What emq.yaml says is shown as this comm
 reads it: a worker elsewhere may have another file.`,
 		Example: `  emq limit list
   emq limit list --app shop --all --json`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, err := e.backend(cmd)
 			if err != nil {
@@ -169,7 +169,7 @@ that is not given stays as it is. All workers keep to it within seconds, and unt
 it is cleared.`,
 		Example: `  emq limit set shop/messages.users --calls 200/s --messages 12000/m --reason 'new plan'
   emq limit set shop/groups.create --calls 10/s --reason 'kind to the database'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1, "APP/ENDPOINT"),
 		ValidArgsFunction: e.completeEndpoints,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, info, err := knownEndpoint(args[0])
@@ -178,6 +178,9 @@ it is cleared.`,
 			}
 			if calls == "" && messages == "" {
 				return usagef("give --calls, --messages or both, such as --calls 200/s")
+			}
+			if err := checkReason(cmd.Flags(), reason); err != nil {
+				return err
 			}
 			b, err := e.backend(cmd)
 			if err != nil {
@@ -212,7 +215,6 @@ it is cleared.`,
 	cmd.Flags().StringVar(&calls, "calls", "", "calls, such as 200/s")
 	cmd.Flags().StringVar(&messages, "messages", "", "messages, such as 12000/m")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, shown to whoever looks at the limit")
-	_ = cmd.MarkFlagRequired("reason") // fails for an unknown flag only
 	return cmd
 }
 
@@ -236,7 +238,7 @@ func newLimitClearCmd(e *env) *cobra.Command {
 		Short:             "Take back a limit that was set",
 		Long:              `clear takes back what "emq limit set" did: the limit of the settings, or else the default, is in force again.`,
 		Example:           "  emq limit clear shop/messages.users",
-		Args:              cobra.ExactArgs(1),
+		Args:              takes(1, 1, "APP/ENDPOINT"),
 		ValidArgsFunction: e.completeEndpoints,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			app, endpoint := cutEndpoint(args[0])

@@ -46,11 +46,11 @@ func TestLimits(t *testing.T) {
 		{"limit set shop/messages.users --calls fast --reason x", exitUsage, "", `--calls: "fast": must be COUNT/TIME`},
 		{"limit set shop/messages.users --messages 0/s --reason x", exitUsage, "", `--messages: "0/s": must be COUNT/TIME`},
 		{"limit set shop/messages.users --reason x", exitUsage, "", "give --calls, --messages or both"},
-		{"limit set shop/messages.users --calls 1/s", exitUsage, "", `required flag(s) "reason" not set`},
+		{"limit set shop/messages.users --calls 1/s", exitUsage, "", "give --reason TEXT"},
 		{"limit set shpo/messages.users --calls 1/s --reason x", exitDone, "limit of shpo/", `warning: app "shpo" is not configured here`},
 		{"limit clear nix/messages.users", exitNotFound, "", "not found"},
 		{"limit clear shop", exitUsage, "", "name an endpoint"},
-		{"limit set", exitUsage, "", "accepts 1 arg"},
+		{"limit set", exitUsage, "", "give APP/ENDPOINT"},
 	} {
 		e = e.again("")
 		e.run(t, test.code, strings.Fields(test.args)...)

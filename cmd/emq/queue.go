@@ -46,7 +46,7 @@ func newQueueListCmd(e *env) *cobra.Command {
 		Short: "List queues with their tasks by state, and who paused them",
 		Example: `  emq queue list
   emq queue list --app shop --json`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b, err := e.backend(cmd)
 			if err != nil {
@@ -91,7 +91,7 @@ func newQueueSwitchCmd(e *env, verb, short, done string, do queueSwitch) *cobra.
 		Use:               verb + " QUEUE...",
 		Short:             short,
 		Example:           "  emq queue " + verb + " default:messages.users:low",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              takes(1, anyNumber, "QUEUE"),
 		ValidArgsFunction: e.completeQueues,
 		RunE: func(cmd *cobra.Command, queues []string) error {
 			b, err := e.backend(cmd)

@@ -122,7 +122,7 @@ func newRulesListCmd(e *env) *cobra.Command {
 asked: the first that matches judges. Without a file it shows the builtin ones.`,
 		Example: `  emq rules list
   emq rules list --rules rules.yaml --json | jq 'select(.class == "needs-human")'`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := e.config(cmd)
 			if err != nil {
@@ -210,7 +210,7 @@ FILE:LINE: reason. A rule that can never match, because rules before it always d
 is a fault. A builtin rule that can't match any more is a warning. Without FILE it
 checks the one of the settings. Exit codes: 0 no faults, 2 faults.`,
 		Example:           "  emq rules check rules.yaml",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              takes(0, 1, "FILE"),
 		ValidArgsFunction: completeYAML,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, _, err := e.namedRules(cmd, args)
@@ -255,7 +255,7 @@ Without FILE it takes the one of the settings.`,
 		Example: `  emq rules test rules.yaml
   emq rules test rules.yaml --status 409 --body '{"error":"conflict","error_description":"coupon 12 was used"}' --kind call.raw
   emq rules test rules.yaml -f answers.jsonl`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              takes(0, 1, "FILE"),
 		ValidArgsFunction: completeYAML,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			one := given.read(cmd.Flags())

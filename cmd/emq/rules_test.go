@@ -254,7 +254,7 @@ func TestRulesCommands(t *testing.T) {
 		{"rules check /absent.yaml", exitUsage, "", "emq: rules file: stat /absent.yaml: no such file"},
 		{"rules check " + t.TempDir(), exitUsage, "", "is a directory"},
 		{"rules check", exitUsage, "", "give a file of rules, or set one with EMQ_RULES"},
-		{"rules check a b", exitUsage, "", "accepts at most 1 arg"},
+		{"rules check a b", exitUsage, "", "unexpected argument \"b\": only one FILE is taken"},
 		{"rules chek", exitUsage, "", "did you mean check?"},
 		{"rules test " + sound, exitFailed, "", ":21: gateway: want class permanent; got class needs-human, scope job, rule bad-request\nemq: 1 of 2 tests failed\n"},
 		{"rules test " + rulesOf(t, strings.Replace(ruleText, "permanent, rule", "needs-human, rule", 1)), exitDone, "ok: 2 tests\n", ""},

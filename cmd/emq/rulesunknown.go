@@ -29,7 +29,7 @@ With --forget the groups of an app are forgotten, as after their rules were writ
 		Example: `  emq rules unknown
   emq rules unknown --app shop --json
   emq rules unknown --app shop --forget`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if forget && asJSON {
 				return usagef("--forget does not go with --json")

@@ -34,7 +34,7 @@ reach.`,
 		Example: `  emq simulator
   emq simulator --listen 127.0.0.1:9000 --faults faults.yaml --token-ttl 1m
   curl -d '{"path":"/messages/*","status":503,"times":3}' http://127.0.0.1:8620/_control/faults`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := e.config(cmd)
 			if err != nil {

@@ -23,7 +23,7 @@ func newVersionCmd(e *env) *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version, the commit it was built from, and Go's version",
 		Example: "  emq version --json",
-		Args:    cobra.NoArgs,
+		Args:    takesNone,
 		RunE: func(*cobra.Command, []string) error {
 			info, _ := debug.ReadBuildInfo()
 			b := readBuild(version, info)

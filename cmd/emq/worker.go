@@ -41,7 +41,7 @@ emq.yaml. Credentials come from variables or files.`,
 		Example: `  EMQ_CLIENT_SECRET_FILE=secret emq worker --app-key org#app --easemob-url https://a1.easemob.com --client-id YXA6
   emq worker --config /etc/emq.yaml --concurrency 32
   emq worker --health off`,
-		Args: cobra.NoArgs,
+		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := e.config(cmd)
 			if err != nil {
