@@ -111,6 +111,7 @@ type config struct {
 	RedisURL     string
 	App          string // empty when not set and not evident
 	Apps         []worker.App
+	borrowed     string // an alias that only --app gives to what variables describe; most often empty
 	Concurrency  int
 	CallTimeout  time.Duration
 	DrainTimeout time.Duration
@@ -159,7 +160,7 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (*config, error) {
 			return nil, fmt.Errorf("%s: %w", v.source, err)
 		}
 	}
-	if err := c.putApps(fromFlags, vars, apps); err != nil {
+	if err := c.putApps(fromFlags, vars, file, apps); err != nil {
 		return nil, err
 	}
 	if c.Lang == "" {
@@ -214,7 +215,7 @@ func readSecret(path string) (string, error) {
 
 // putApps gathers the apps of emq.yaml, and the one that flags and variables
 // describe or complete.
-func (c *config) putApps(flags, vars layer, apps map[string]fileApp) error {
+func (c *config) putApps(flags, vars, file layer, apps map[string]fileApp) error {
 	if c.App == "" && len(apps) == 1 {
 		for alias := range apps {
 			c.App = alias
@@ -226,6 +227,9 @@ func (c *config) putApps(flags, vars layer, apps map[string]fileApp) error {
 	}
 	if alias := c.appOrDefault(); direct && apps[alias].layer == nil {
 		apps[alias] = fileApp{layer: layer{}}
+		if alias != cmp.Or(vars["app"].text, file["app"].text, tasks.AppDefault) {
+			c.borrowed = alias
+		}
 	}
 	for alias, inFile := range apps {
 		layers := []layer{inFile.layer}
@@ -252,9 +256,15 @@ func (c *config) putApps(flags, vars layer, apps map[string]fileApp) error {
 // appOrDefault is the alias for tasks that name none.
 func (c config) appOrDefault() string { return cmp.Or(c.App, tasks.AppDefault) }
 
-// knowsApp says whether the settings describe the app.
+// knowsApp says whether the settings describe the app. Where they describe none,
+// the default one passes: it is what a worker with nothing but credentials serves.
+// What variables describe has the alias that they give it, not that of one
+// command's --app, of which no worker may know.
 func (c *config) knowsApp(alias string) bool {
-	return slices.ContainsFunc(c.Apps, func(a worker.App) bool { return a.Alias == alias })
+	if len(c.Apps) == 0 {
+		return alias == tasks.AppDefault
+	}
+	return alias != c.borrowed && slices.ContainsFunc(c.Apps, func(a worker.App) bool { return a.Alias == alias })
 }
 
 // servedApps returns the apps for a worker, or says what one of them lacks.

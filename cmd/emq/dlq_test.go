@@ -423,7 +423,7 @@ func TestHolds(t *testing.T) {
 	}{
 		{"hold set shop --reason busy", exitDone, "held shop\n", ""},
 		{"hold set shop --reason again", exitFailed, "", "shop is held already"},
-		{"hold set shop/messages --reason x", exitDone, "held shop/messages\n", ""},
+		{"hold set shop/messages --reason x", exitDone, "held shop/messages\n", `warning: app "shop" is not configured here; make sure that a worker serves it`},
 		{"hold set shop/pigeons --reason x", exitUsage, "", "family: pigeons: must be"},
 		{"hold set shop/messages.users --reason x", exitUsage, "", "messages.users is an endpoint: hold its family shop/messages"},
 		{"hold set Shop --reason x", exitUsage, "", `app: "Shop"`},

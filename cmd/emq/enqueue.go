@@ -108,6 +108,8 @@ func (f *enqueueFlags) check(flags *pflag.FlagSet) error {
 		return usagef("give either --in or --at")
 	case given("keep-going"):
 		return usagef("--keep-going goes with --file")
+	case given("id") && f.id == "":
+		return usagef("--id: must not be empty; leave it out to have one made up")
 	}
 	return nil
 }
@@ -210,7 +212,7 @@ func (e *env) printResult(out enqueueResult, asJSON bool) (err error) {
 // warnUnknownApp says that a task's app is not among the configured ones: a
 // misspelt alias would else wait for a worker that nobody runs.
 func (e *env) warnUnknownApp(cfg *config, alias string) {
-	if len(cfg.Apps) > 0 && !cfg.knowsApp(alias) {
+	if !cfg.knowsApp(alias) {
 		e.say("emq: warning: app %q is not configured here; make sure that a worker serves it", alias)
 	}
 }

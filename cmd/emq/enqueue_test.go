@@ -117,17 +117,58 @@ func TestEnqueueReportsParts(t *testing.T) {
 	}
 }
 
+// TestEnqueueWarnsOfAnUnknownApp: alike by flags and by a line of a file, and
+// wherever the app was named.
 func TestEnqueueWarnsOfAnUnknownApp(t *testing.T) {
 	t.Parallel()
-	e := onRedis(t, "", "EMQ_APP_KEY=o#a")
-	e.run(t, exitDone, "enqueue", "--to", "u1", "--text", "hi")
-	if e.stderr.Len() > 0 {
-		t.Errorf("stderr %q for the configured app", e.stderr)
-	}
-	e = e.again(`{"app":"shpo","kind":"call.raw","payload":{"method":"GET","path":"/users/u1"}}`)
-	e.run(t, exitDone, "enqueue", "-f", "-")
-	if want := "emq: warning: app \"shpo\" is not configured here; make sure that a worker serves it\n"; e.stderr.String() != want {
-		t.Errorf("stderr %q, want %q", e.stderr, want)
+	two := t.TempDir() + "/emq.yaml"
+	writeFile(t, two, "apps: {shop: {app_key: o#s}, other: {app_key: o#o}}\n")
+	const line = `{"kind":"call.raw","payload":{"method":"GET","path":"/users/u1"}}`
+	for _, test := range []struct {
+		name    string
+		environ []string
+		flags   []string
+		inLine  string // the app that the line names
+		want    string // the app that is warned of
+	}{
+		{name: "nothing is configured"},
+		{name: "nothing is configured, and the flag names an app", flags: []string{"--app", "nosuch"}, want: "nosuch"},
+		{name: "nothing is configured, and the variable names an app", environ: []string{"EMQ_APP=nosuch"}, want: "nosuch"},
+		{name: "nothing is configured, and the line names an app", inLine: "nosuch", want: "nosuch"},
+		{name: "described by variables", environ: []string{"EMQ_APP_KEY=o#a"}},
+		{name: "described by variables, and named by the flag", environ: []string{"EMQ_APP_KEY=o#a"}, flags: []string{"--app", "default"}},
+		{name: "described by variables, under a name", environ: []string{"EMQ_APP_KEY=o#a", "EMQ_APP=eu"}},
+		{name: "described by variables, and another in the flag", environ: []string{"EMQ_APP_KEY=o#a"}, flags: []string{"--app", "nosuch"}, want: "nosuch"},
+		{name: "described by variables, and another in the line", environ: []string{"EMQ_APP_KEY=o#a"}, inLine: "nosuch", want: "nosuch"},
+		{name: "described by the file", environ: []string{"EMQ_CONFIG=" + two}, flags: []string{"--app", "shop"}},
+		{name: "the variable names none of the file's", environ: []string{"EMQ_CONFIG=" + two, "EMQ_APP=nosuch"}, want: "nosuch"},
+		{name: "completed by a variable", environ: []string{"EMQ_CONFIG=" + two, "EMQ_CLIENT_ID=i"}, flags: []string{"--app", "shop"}},
+		{name: "a variable completes none of the file's", environ: []string{"EMQ_CONFIG=" + two, "EMQ_CLIENT_ID=i"}, flags: []string{"--app", "nosuch"}, want: "nosuch"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			want := ""
+			if test.want != "" {
+				want = fmt.Sprintf("emq: warning: app %q is not configured here; make sure that a worker serves it\n", test.want)
+			}
+			text := line
+			if test.inLine != "" {
+				text = strings.Replace(line, "{", fmt.Sprintf(`{"app":%q,`, test.inLine), 1)
+			}
+			e := onRedis(t, text, test.environ...)
+			e.run(t, exitDone, append([]string{"enqueue", "-f", "-"}, test.flags...)...)
+			if e.stderr.String() != want {
+				t.Errorf("of a file: %q, want %q", e.stderr, want)
+			}
+			if test.inLine != "" {
+				return
+			}
+			e = e.again("")
+			e.run(t, exitDone, append([]string{"enqueue", "--to", "u1", "--text", "hi"}, test.flags...)...)
+			if e.stderr.String() != want {
+				t.Errorf("by flags: %q, want %q", e.stderr, want)
+			}
+		})
 	}
 }
 

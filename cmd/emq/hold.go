@@ -98,6 +98,7 @@ func newHoldSetCmd(e *env) *cobra.Command {
 			if !created {
 				return fmt.Errorf("%s is held already; `emq hold list` says why", args[0])
 			}
+			e.warnUnknownApp(b.cfg, app)
 			_, err = fmt.Fprintln(e.out, "held", args[0])
 			return err
 		},

@@ -75,6 +75,7 @@ func TestUsageErrors(t *testing.T) {
 		{"enqueue hello", `unexpected argument "hello": none is taken`, "emq enqueue"},
 		{"enqueue", "give --to and --text, or --file", "emq enqueue"},
 		{"enqueue --to u1", "give --to and --text, or --file", "emq enqueue"},
+		{"enqueue --to u1 --text x --id=", "--id: must not be empty; leave it out to have one made up", "emq enqueue"},
 		{"enqueue -f x --id y", "--id describes a single message", "emq enqueue"},
 		{"enqueue --to u1 --text x --in 1h --at 2026-01-01T00:00:00Z", "give either --in or --at", "emq enqueue"},
 		{"enqueue --to u1 --text x --at noon", `--at "noon": must be a time`, "emq enqueue"},
