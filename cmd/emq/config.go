@@ -2,11 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,6 +22,8 @@ import (
 const (
 	varPrefix  = "EMQ_"
 	configFile = "emq.yaml"
+	// configFileBytes bounds it: thousands of apps.
+	configFileBytes = 4 << 20
 	// fileSuffix turns a setting into the one that names a file with its value.
 	fileSuffix      = "_file"
 	secretFileBytes = 64 << 10
@@ -131,13 +133,13 @@ type layer map[string]given
 
 // loadConfig reads the settings: what a flag says wins over a variable, and
 // that over emq.yaml. Unknown variables and keys are errors. No error shows a secret.
-func loadConfig(flags *pflag.FlagSet, environ []string) (*config, error) {
+func loadConfig(ctx context.Context, flags *pflag.FlagSet, environ []string) (*config, error) {
 	fromFlags := flagLayer(flags)
 	vars, err := variableLayer(environ)
 	if err != nil {
 		return nil, err
 	}
-	file, apps, err := readConfigFile(fromFlags, vars)
+	file, apps, err := readConfigFile(ctx, fromFlags, vars)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +148,7 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (*config, error) {
 		if s.app != nil {
 			continue
 		}
-		v, ok, err := s.pick(fromFlags, vars, file)
+		v, ok, err := s.pick(ctx, fromFlags, vars, file)
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +162,7 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (*config, error) {
 			return nil, fmt.Errorf("%s: %w", v.source, err)
 		}
 	}
-	if err := c.putApps(fromFlags, vars, file, apps); err != nil {
+	if err := c.putApps(ctx, fromFlags, vars, file, apps); err != nil {
 		return nil, err
 	}
 	if c.Lang == "" {
@@ -170,7 +172,7 @@ func loadConfig(flags *pflag.FlagSet, environ []string) (*config, error) {
 }
 
 // pick returns the setting's value from the first layer that has one.
-func (s setting) pick(layers ...layer) (given, bool, error) {
+func (s setting) pick(ctx context.Context, layers ...layer) (given, bool, error) {
 	for _, l := range layers {
 		value, ok := l[s.key]
 		path, inFile := l[s.key+fileSuffix]
@@ -180,7 +182,7 @@ func (s setting) pick(layers ...layer) (given, bool, error) {
 		case ok:
 			return value, true, nil
 		case inFile:
-			text, err := readSecret(path.text)
+			text, err := readSecret(ctx, path.text)
 			if err != nil {
 				return given{}, false, fmt.Errorf("%s: %w", path.source, err)
 			}
@@ -194,15 +196,8 @@ func (s setting) pick(layers ...layer) (given, bool, error) {
 func (s setting) in(l layer) bool { return l[s.key].text != "" || l[s.key+fileSuffix].text != "" }
 
 // readSecret reads a file that holds one value.
-func readSecret(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	if info.Size() > secretFileBytes {
-		return "", fmt.Errorf("%s holds %d bytes, at most %d are allowed", path, info.Size(), secretFileBytes)
-	}
-	raw, err := os.ReadFile(path)
+func readSecret(ctx context.Context, path string) (string, error) {
+	raw, err := readFile(ctx, path, secretFileBytes)
 	if err != nil {
 		return "", err
 	}
@@ -215,7 +210,7 @@ func readSecret(path string) (string, error) {
 
 // putApps gathers the apps of emq.yaml, and the one that flags and variables
 // describe or complete.
-func (c *config) putApps(flags, vars, file layer, apps map[string]fileApp) error {
+func (c *config) putApps(ctx context.Context, flags, vars, file layer, apps map[string]fileApp) error {
 	if c.App == "" && len(apps) == 1 {
 		for alias := range apps {
 			c.App = alias
@@ -241,7 +236,7 @@ func (c *config) putApps(flags, vars, file layer, apps map[string]fileApp) error
 			if s.app == nil {
 				continue
 			}
-			v, _, err := s.pick(layers...)
+			v, _, err := s.pick(ctx, layers...)
 			if err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ func load(t *testing.T, yaml string, flags []string, environ ...string) (*config
 	if err := set.Parse(flags); err != nil {
 		t.Fatal(err)
 	}
-	return loadConfig(set, append(environ, "EMQ_CONFIG="+path))
+	return loadConfig(t.Context(), set, append(environ, "EMQ_CONFIG="+path))
 }
 
 func mustLoad(t *testing.T, yaml string, flags []string, environ ...string) *config {
@@ -176,7 +176,7 @@ func TestConfigErrors(t *testing.T) {
 		{name: "limits is no mapping", yaml: "apps: {shop: {limits: 5}}", want: "apps.shop.limits: must be a list of"},
 		{name: "no file variant", environ: []string{"EMQ_LANG_FILE=x"}, want: "environment variable EMQ_LANG_FILE is not a setting"},
 		{name: "value and file", environ: []string{"EMQ_CLIENT_SECRET=a", "EMQ_CLIENT_SECRET_FILE=b"}, want: "EMQ_CLIENT_SECRET and EMQ_CLIENT_SECRET_FILE: only one of them may be given"},
-		{name: "absent file", environ: []string{"EMQ_CLIENT_ID_FILE=/absent/id"}, want: "EMQ_CLIENT_ID_FILE: stat /absent/id: no such file"},
+		{name: "absent file", environ: []string{"EMQ_CLIENT_ID_FILE=/absent/id"}, want: "EMQ_CLIENT_ID_FILE: open /absent/id: no such file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -262,7 +262,7 @@ func TestSecretFileIsRelativeToTheConfigFile(t *testing.T) {
 	}
 	write("shop.secret", "from the file\n")
 	write("emq.yaml", "apps: {shop: {client_secret_file: shop.secret}}")
-	c, err := loadConfig(pflag.NewFlagSet("", pflag.ContinueOnError), []string{"EMQ_CONFIG=" + filepath.Join(dir, "emq.yaml")})
+	c, err := loadConfig(t.Context(), pflag.NewFlagSet("", pflag.ContinueOnError), []string{"EMQ_CONFIG=" + filepath.Join(dir, "emq.yaml")})
 	if err != nil || c.Apps[0].ClientSecret != "from the file" {
 		t.Errorf("%v, %v", c, err)
 	}

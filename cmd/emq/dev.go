@@ -59,7 +59,7 @@ twice. It exits 0 only if so.`,
 			if err != nil {
 				return err
 			}
-			rules, err := e.rules(cfg)
+			rules, err := e.rules(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}

@@ -165,7 +165,7 @@ func (r *changeRun) byFilter(ctx context.Context, f *changeFlags, filter dlq.Fil
 		return nil
 	}
 	if !f.yes {
-		if err := r.confirm(len(targets)); err != nil {
+		if err := r.confirm(ctx, len(targets)); err != nil {
 			return err
 		}
 	}
@@ -199,14 +199,17 @@ func (r *changeRun) dryRun(targets []target, unknown int) error {
 }
 
 // confirm asks the person at the terminal.
-func (r *changeRun) confirm(n int) error {
+func (r *changeRun) confirm(ctx context.Context, n int) error {
 	_, _ = fmt.Fprintf(r.err, "%s %s? [y/N] ", r.change.verb, plural(n, "dead letter"))
-	answer, err := bufio.NewReader(r.in).ReadString('\n')
+	answer, err := bufio.NewReader(&reader{ctx: ctx, from: r.in}).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
 		return nil
 	}
 	if err != nil {
 		r.say("")
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return errors.New("nothing was changed")
 }

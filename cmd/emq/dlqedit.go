@@ -73,14 +73,14 @@ history of the dead letter. The kind of a call can't be changed.`,
 func (e *env) newPayload(ctx context.Context, d dlq.Entry, file string) (json.RawMessage, error) {
 	switch {
 	case file == "-":
-		return readPayload(e.in)
+		return readPayload(&reader{ctx: ctx, from: e.in})
 	case file != "":
-		f, err := os.Open(file)
+		f, err := openFile(ctx, file)
 		if err != nil {
 			return nil, &usageError{err}
 		}
 		defer func() { _ = f.Close() }()
-		return readPayload(f)
+		return readPayload(&reader{ctx: ctx, from: f})
 	case !e.inTTY || !e.outTTY:
 		return nil, usagef("no terminal to edit on: give the new payload with --payload FILE")
 	case d.State != dlq.StateDead:

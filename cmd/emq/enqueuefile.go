@@ -39,7 +39,7 @@ type fileRun struct {
 }
 
 func (e *env) enqueueFile(cmd *cobra.Command, f *enqueueFlags) error {
-	in, err := e.openInput(f.file)
+	in, err := e.openInput(cmd.Context(), f.file)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -80,19 +80,19 @@ type input struct {
 }
 
 // openInput opens the file, or standard input for "-".
-func (e *env) openInput(name string) (input, error) {
+func (e *env) openInput(ctx context.Context, name string) (input, error) {
 	if name == "-" {
-		in := input{Reader: e.in, size: -1, close: func() {}}
+		in := input{Reader: &reader{ctx: ctx, from: e.in}, size: -1, close: func() {}}
 		if file, ok := e.in.(*os.File); ok {
 			return in.ofFile(file)
 		}
 		return in, nil
 	}
-	file, err := os.Open(name)
+	file, err := openFile(ctx, name)
 	if err != nil {
 		return input{}, err
 	}
-	return input{Reader: file, size: -1, close: func() { _ = file.Close() }}.ofFile(file)
+	return input{Reader: &reader{ctx: ctx, from: file}, size: -1, close: func() { _ = file.Close() }}.ofFile(file)
 }
 
 // ofFile adds what is known of a regular file.
@@ -118,17 +118,21 @@ func (in input) ofFile(file *os.File) (input, error) {
 // spool copies the input to a temporary file, so that it can be read twice
 // without being kept in memory.
 func (in input) spool() (input, error) {
-	// It may hold passwords: the file is readable by its owner alone.
+	// It may hold passwords: the file is readable by its owner alone, and has no
+	// name any more where the system allows that, so that it never stays behind.
 	file, err := os.CreateTemp("", "emq-enqueue-*.jsonl")
 	if err != nil {
 		return in, fmt.Errorf("keep the input: %w", err)
 	}
+	named := os.Remove(file.Name()) != nil
 	spooled := input{Reader: file, rewind: func() error {
 		_, err := file.Seek(0, io.SeekStart)
 		return err
 	}, close: func() {
 		_ = file.Close()
-		_ = os.Remove(file.Name())
+		if named {
+			_ = os.Remove(file.Name())
+		}
 		in.close()
 	}}
 	if spooled.size, err = io.Copy(file, in); err == nil {

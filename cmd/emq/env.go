@@ -56,7 +56,7 @@ func (e *env) close() {
 
 // config reads the settings for a command.
 func (e *env) config(cmd *cobra.Command) (*config, error) {
-	cfg, err := loadConfig(cmd.Flags(), e.environ)
+	cfg, err := loadConfig(cmd.Context(), cmd.Flags(), e.environ)
 	if err != nil {
 		return nil, &usageError{err}
 	}

@@ -58,7 +58,7 @@ rest is answered all the same, and the exit code is 1.`,
 			if err != nil {
 				return err
 			}
-			rules, err := e.rules(cfg)
+			rules, err := e.rules(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}

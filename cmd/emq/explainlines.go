@@ -38,7 +38,7 @@ type unexplained struct {
 
 // explainLines answers standard input line by line.
 func (e *env) explainLines(ctx context.Context, x explainer) error {
-	in, out := bufio.NewReaderSize(e.in, 64<<10), bufio.NewWriterSize(e.out, 64<<10)
+	in, out := bufio.NewReaderSize(&reader{ctx: ctx, from: e.in}, 64<<10), bufio.NewWriterSize(e.out, 64<<10)
 	enc := newJSONEncoder(out)
 	bad := 0
 	for number := 1; ctx.Err() == nil; number++ {

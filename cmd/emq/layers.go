@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -96,15 +96,15 @@ func variableLayer(environ []string) (layer, error) {
 }
 
 // readConfigFile reads emq.yaml: its settings, and those of each app.
-func readConfigFile(flags, vars layer) (layer, map[string]fileApp, error) {
-	path, named, err := setting{key: "config"}.pick(flags, vars)
+func readConfigFile(ctx context.Context, flags, vars layer) (layer, map[string]fileApp, error) {
+	path, named, err := setting{key: "config"}.pick(ctx, flags, vars)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !named {
 		path.text = configFile
 	}
-	raw, err := os.ReadFile(path.text)
+	raw, err := readFile(ctx, path.text, configFileBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named:
 		return layer{}, map[string]fileApp{}, nil

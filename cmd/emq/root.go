@@ -43,6 +43,8 @@ func exitCode(err error, began bool) int {
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, context.Canceled):
+		return exitFailed // by a signal, whatever it was about
 	case !began, errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, dlq.ErrNotFound):
@@ -58,6 +60,11 @@ func run(e *env, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
+	return runUntil(ctx, e, args)
+}
+
+// runUntil executes one command line, which is to end when ctx does.
+func runUntil(ctx context.Context, e *env, args []string) int {
 	defer e.close()
 	// A connection that fails shows in the command's own error.
 	logging.Disable()

@@ -54,24 +54,24 @@ its start, and again at SIGHUP.`,
 
 // rules is the table that the settings ask for. What is wrong with its file is
 // said line by line.
-func (e *env) rules(cfg *config) (*errclass.Table, error) {
+func (e *env) rules(ctx context.Context, cfg *config) (*errclass.Table, error) {
 	if cfg.Rules == "" {
 		return errclass.Default(), nil
 	}
-	file, err := e.rulesFile(cfg.Rules)
+	file, err := e.rulesFile(ctx, cfg.Rules)
 	if err != nil {
 		return nil, err
 	}
 	return file.table, nil
 }
 
-func (e *env) rulesFile(path string) (*rulesFile, error) {
-	file, err := readRules(path)
+func (e *env) rulesFile(ctx context.Context, path string) (*rulesFile, error) {
+	file, err := readRules(ctx, path)
 	if err == nil {
 		return file, nil
 	}
 	var missing *fs.PathError
-	if errors.As(err, &missing) {
+	if errors.As(err, &missing) || ctx.Err() != nil {
 		return nil, &usageError{err}
 	}
 	faults := problems(err)
@@ -103,7 +103,7 @@ func (e *env) namedRules(cmd *cobra.Command, args []string) (*rulesFile, *config
 	if path == "" {
 		return nil, nil, usagef("give a file of rules, or set one with EMQ_RULES or in %s", configFile)
 	}
-	file, err := e.rulesFile(path)
+	file, err := e.rulesFile(cmd.Context(), path)
 	return file, cfg, err
 }
 
@@ -128,7 +128,7 @@ asked: the first that matches judges. Without a file it shows the builtin ones.`
 			if err != nil {
 				return err
 			}
-			table, err := e.rules(cfg)
+			table, err := e.rules(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
@@ -330,15 +330,11 @@ type comparison struct {
 // compareAnswers lists the answers of a file that a file of rules judges
 // differently from the builtin rules.
 func (e *env) compareAnswers(ctx context.Context, file *rulesFile, path string, asJSON bool) error {
-	in := e.in
-	if path != "-" {
-		opened, err := os.Open(path)
-		if err != nil {
-			return &usageError{err}
-		}
-		defer func() { _ = opened.Close() }()
-		in = opened
+	in, err := e.openInput(ctx, path)
+	if err != nil {
+		return &usageError{err}
 	}
+	defer in.close()
 	reader := bufio.NewReaderSize(in, 64<<10)
 	l := e.newList(asJSON, "line", "id", "builtin", "file")
 	answers, bad := 0, 0
@@ -390,7 +386,10 @@ func followRules(ctx context.Context, signals <-chan os.Signal, path string, set
 			log.Info("no file of rules is set; there is nothing to read again")
 			continue
 		}
-		file, err := readRules(path)
+		file, err := readRules(ctx, path)
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			for _, fault := range problems(err) {
 				log.Error("rules are not changed", "error", fault)

@@ -251,7 +251,7 @@ func TestRulesCommands(t *testing.T) {
 		{"rules check " + faulty, exitUsage, "", `:2: rule "a": give at least one column to match`},
 		{"rules check " + faulty, exitUsage, "", "4 errors"},
 		{"rules check " + broken, exitUsage, "", ":5: rule \"coupon-used\": contains: "},
-		{"rules check /absent.yaml", exitUsage, "", "emq: rules file: stat /absent.yaml: no such file"},
+		{"rules check /absent.yaml", exitUsage, "", "emq: rules file: open /absent.yaml: no such file"},
 		{"rules check " + t.TempDir(), exitUsage, "", "is a directory"},
 		{"rules check", exitUsage, "", "give a file of rules, or set one with EMQ_RULES"},
 		{"rules check a b", exitUsage, "", "unexpected argument \"b\": only one FILE is taken"},
@@ -421,7 +421,9 @@ func TestDraftIsShownToPeople(t *testing.T) {
 // note notes an unknown answer, as a worker would.
 func note(t *testing.T, e testEnv, u dlq.Unknown) {
 	t.Helper()
-	b, err := e.open(newQueueListCmd(e.env))
+	cmd := newQueueListCmd(e.env)
+	cmd.SetContext(t.Context())
+	b, err := e.open(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,15 +89,8 @@ func testFields() map[string]string {
 
 // readRules reads a file of rules. The error joins all that is wrong with it,
 // each as "FILE:LINE: reason".
-func readRules(path string) (*rulesFile, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("rules file: %w", err)
-	}
-	if info.Size() > rulesFileBytes {
-		return nil, fmt.Errorf("rules file: %s holds %d bytes, at most %d are allowed", path, info.Size(), rulesFileBytes)
-	}
-	raw, err := os.ReadFile(path)
+func readRules(ctx context.Context, path string) (*rulesFile, error) {
+	raw, err := readFile(ctx, path, rulesFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("rules file: %w", err)
 	}

@@ -46,7 +46,8 @@ reach.`,
 			}
 			sim := simulator.Config{Apps: simulatedApps(cfg), TokenTTL: tokenTTL, Logger: log}
 			if faults != "" {
-				if sim.Faults, err = simulator.LoadFaults(faults); err != nil {
+				read := func() ([]simulator.Fault, error) { return simulator.LoadFaults(faults) }
+				if sim.Faults, err = interruptible(cmd.Context(), read); err != nil {
 					return &usageError{err}
 				}
 			}

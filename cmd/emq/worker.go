@@ -65,7 +65,7 @@ func (e *env) runWorker(ctx context.Context, cfg *config) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	rules, err := e.rules(cfg)
+	rules, err := e.rules(ctx, cfg)
 	if err != nil {
 		return err
 	}
