@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -407,6 +410,68 @@ func TestHostileTextNeverReachesTheTerminal(t *testing.T) {
 				t.Errorf("%s, terminal %v: %q", args, tty, e.stdout)
 			}
 		}
+	}
+}
+
+// TestEditInAnEditor: the edited file stays when its payload is refused, and only then.
+func TestEditInAnEditor(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("no sh here: the editors are scripts of it")
+	}
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	for _, test := range []struct {
+		name, editor string
+		code         int
+		says         string
+		kept         string // what the file holds that stays
+	}{
+		{"sound", `printf '{"username":"carol","password":"x"}' >"$1"`, exitDone, "", ""},
+		{"not changed", "true", exitFailed, "emq: the payload was not changed; nothing was done\n", ""},
+		{"given up", "exit 1", exitFailed, "emq: editor sh: exit status 1; nothing was changed\n", ""},
+		{"no JSON", `printf '{"username":' >"$1"`, exitUsage, "emq: edit d0: json: ends too early; your payload is kept in ", `{"username":`},
+		{"refused field", `printf '{"username":"c!"}' >"$1"`, exitUsage, "payload.users[0]: \"c!\": a user id has", `{"username":"c!"}`},
+		{"changed and given up", `printf '{}' >"$1"; exit 1`, exitFailed, "exit status 1; nothing was changed; your payload is kept in ", "{}"},
+		{"removed", `rm "$1"`, exitFailed, "no such file", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			script := filepath.Join(t.TempDir(), "editor")
+			writeFile(t, script, test.editor)
+			e, _ := withDead(t, 1)
+			e.environ = append(e.environ, "EDITOR=sh "+script)
+			e.inTTY, e.outTTY = true, true
+			e.run(t, test.code, "dlq", "edit", "d0")
+			said, _, _ := strings.Cut(e.stderr.String(), "see 'emq dlq edit --help'")
+			if !strings.Contains(said, test.says) || test.says == "" && said != "" {
+				t.Errorf("stderr %q, want %q", said, test.says)
+			}
+			files, err := filepath.Glob(filepath.Join(dir, "emq-payload-*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.kept == "" {
+				if len(files) > 0 {
+					t.Errorf("left behind: %v", files)
+				}
+				return
+			}
+			if len(files) != 1 {
+				t.Fatalf("files %v, want one", files)
+			}
+			if text, err := os.ReadFile(files[0]); err != nil || string(text) != test.kept {
+				t.Errorf("%q, %v is kept, want %q", text, err, test.kept)
+			}
+			want := fmt.Sprintf("your payload is kept in %[1]s: correct it there and run emq dlq edit d0 --payload %[1]s\n", files[0])
+			if !strings.HasSuffix(said, want) {
+				t.Errorf("stderr %q, want %q", said, want)
+			}
+			writeFile(t, files[0], `{"username":"carol","password":"x"}`)
+			e = e.again("")
+			e.run(t, exitDone, "dlq", "edit", "d0", "--payload", files[0]) // as was said
+			if err := os.Remove(files[0]); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,8 @@ func newDLQEditCmd(e *env) *cobra.Command {
 		Short: "Correct the payload of a dead letter and resend it",
 		Long: `edit opens the payload of a dead letter in $VISUAL or $EDITOR, or takes it from a
 file, checks it as at enqueue, and resends it. The old payload is kept in the
-history of the dead letter. The kind of a call can't be changed.`,
+history of the dead letter. The kind of a call can't be changed. An edited payload
+that is refused is kept in a file, which the error names.`,
 		Example: `  emq dlq edit order-8812-shipped
   emq dlq edit order-8812-shipped --payload fixed.json --reason 'wrong group'
   emq dlq edit order-8812-shipped --payload - --no-resend < fixed.json`,
@@ -41,13 +43,12 @@ history of the dead letter. The kind of a call can't be changed.`,
 			if err != nil {
 				return err
 			}
-			payload, err := e.newPayload(cmd.Context(), d, file)
+			ctx, by := cmd.Context(), e.actor(reason)
+			err = e.replacePayload(ctx, d, file, func(payload json.RawMessage) error {
+				return asUsage(b.store.Edit(ctx, d.App, d.ID, payload, by))
+			})
 			if err != nil {
 				return err
-			}
-			ctx, by := cmd.Context(), e.actor(reason)
-			if err := b.store.Edit(ctx, d.App, d.ID, payload, by); err != nil {
-				return asUsage(err)
 			}
 			if keep {
 				_, _ = fmt.Fprintln(e.out, "edited", d.ID)
@@ -68,26 +69,36 @@ history of the dead letter. The kind of a call can't be changed.`,
 	return cmd
 }
 
-// newPayload gets the new payload of a dead letter: from a file, or from the
-// person at the terminal.
-func (e *env) newPayload(ctx context.Context, d dlq.Entry, file string) (json.RawMessage, error) {
+// replacePayload gets the new payload of a dead letter, from a file or from the
+// person at the terminal, and saves it.
+func (e *env) replacePayload(ctx context.Context, d dlq.Entry, file string, save func(json.RawMessage) error) error {
 	switch {
-	case file == "-":
-		return readPayload(&reader{ctx: ctx, from: e.in})
 	case file != "":
-		f, err := openFile(ctx, file)
+		payload, err := e.payloadOf(ctx, file)
 		if err != nil {
-			return nil, &usageError{err}
+			return err
 		}
-		defer func() { _ = f.Close() }()
-		return readPayload(&reader{ctx: ctx, from: f})
+		return save(payload)
 	case !e.inTTY || !e.outTTY:
-		return nil, usagef("no terminal to edit on: give the new payload with --payload FILE")
+		return usagef("no terminal to edit on: give the new payload with --payload FILE")
 	case d.State != dlq.StateDead:
-		return nil, &dlq.StateError{ID: d.ID, State: d.State, Wanted: dlq.StateDead}
+		return &dlq.StateError{ID: d.ID, State: d.State, Wanted: dlq.StateDead}
 	default:
-		return e.editPayload(ctx, d.Payload)
+		return e.editPayload(ctx, d, save)
 	}
+}
+
+// payloadOf reads a payload from a file, or from standard input for "-".
+func (e *env) payloadOf(ctx context.Context, file string) (json.RawMessage, error) {
+	if file == "-" {
+		return readPayload(&reader{ctx: ctx, from: e.in})
+	}
+	f, err := openFile(ctx, file)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	defer func() { _ = f.Close() }()
+	return readPayload(&reader{ctx: ctx, from: f})
 }
 
 func readPayload(from io.Reader) (json.RawMessage, error) {
@@ -101,44 +112,73 @@ func readPayload(from io.Reader) (json.RawMessage, error) {
 	return bytes.TrimSpace(raw), nil
 }
 
-// editPayload opens the payload in the person's editor. The file is theirs
-// alone, because a payload may hold a password, and gone afterwards.
-func (e *env) editPayload(ctx context.Context, payload json.RawMessage) (json.RawMessage, error) {
-	editor := e.variable("VISUAL")
+// editPayload opens the payload in the person's editor and saves what becomes of
+// it. Its file is gone afterwards, unless it holds work that could not be saved.
+func (e *env) editPayload(ctx context.Context, d dlq.Entry, save func(json.RawMessage) error) error {
+	editor := cmp.Or(e.variable("VISUAL"), e.variable("EDITOR"))
 	if editor == "" {
-		editor = e.variable("EDITOR")
+		return usagef("neither VISUAL nor EDITOR is set: set one, or give the new payload with --payload FILE")
 	}
-	if editor == "" {
-		return nil, usagef("neither VISUAL nor EDITOR is set: set one, or give the new payload with --payload FILE")
+	var old bytes.Buffer
+	if err := json.Indent(&old, d.Payload, "", "  "); err != nil {
+		return fmt.Errorf("the payload is not JSON: %w", err)
 	}
-	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, payload, "", "  "); err != nil {
-		return nil, fmt.Errorf("the payload is not JSON: %w", err)
+	file, err := writeTemp(old.Bytes())
+	if err != nil {
+		return err
 	}
+	err = e.runEditor(ctx, editor, file)
+	edited, readErr := os.ReadFile(file)
+	changed := !bytes.Equal(bytes.TrimSpace(edited), bytes.TrimSpace(old.Bytes()))
+	switch {
+	case err != nil:
+	case readErr != nil:
+		err = readErr
+	case !changed:
+		err = errors.New("the payload was not changed; nothing was done")
+	default:
+		err = saveEdited(edited, save)
+	}
+	if err == nil || readErr != nil || !changed {
+		_ = os.Remove(file)
+		return err
+	}
+	if ctx.Err() != nil {
+		err = errors.New("interrupted") // said alone, it would hide where the file is
+	}
+	return fmt.Errorf("%w; your payload is kept in %[2]s: correct it there and run emq dlq edit %[3]s --payload %[2]s", err, file, d.ID)
+}
+
+// writeTemp writes a file that its owner alone can read: a payload may hold a password.
+func writeTemp(text []byte) (name string, err error) {
 	f, err := os.CreateTemp("", "emq-payload-*.json") // made with mode 0600
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(append(pretty.Bytes(), '\n'))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, err
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(f.Name())
 	}
-	// EDITOR may carry arguments, as in "code --wait".
-	words := append(strings.Fields(editor), f.Name())
+	return f.Name(), err
+}
+
+// runEditor opens a file in an editor, which may carry arguments, as in "code --wait".
+func (e *env) runEditor(ctx context.Context, editor, file string) error {
+	words := append(strings.Fields(editor), file)
 	run := exec.CommandContext(ctx, words[0], words[1:]...)
 	run.Stdin, run.Stdout, run.Stderr = e.in, e.out, e.err
 	if err := run.Run(); err != nil {
-		return nil, fmt.Errorf("editor %s: %w; nothing was changed", words[0], err)
+		return fmt.Errorf("editor %s: %w; nothing was changed", words[0], err)
 	}
-	edited, err := os.ReadFile(f.Name())
+	return nil
+}
+
+func saveEdited(edited []byte, save func(json.RawMessage) error) error {
+	payload, err := readPayload(bytes.NewReader(edited))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if bytes.Equal(bytes.TrimSpace(edited), bytes.TrimSpace(pretty.Bytes())) {
-		return nil, errors.New("the payload was not changed; nothing was done")
-	}
-	return readPayload(bytes.NewReader(edited))
+	return save(payload)
 }
 
 // variable is the value of an environment variable.
