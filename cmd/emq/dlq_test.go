@@ -212,6 +212,24 @@ func TestShow(t *testing.T) {
 	}
 }
 
+// TestShowGoesOn: an ID that is not found does not keep the others from being shown.
+func TestShowGoesOn(t *testing.T) {
+	t.Parallel()
+	e, _ := withDead(t, 2)
+	e.run(t, exitNotFound, "dlq", "show", "nope", "d0", "nix", "d1", "--json")
+	if lines := strings.Split(e.stdout.String(), "\n"); len(lines) != 3 || !strings.HasPrefix(lines[0], `{"id":"d0"`) || !strings.HasPrefix(lines[1], `{"id":"d1"`) {
+		t.Errorf("stdout %q", e.stdout)
+	}
+	if got := e.stderr.String(); got != "emq: dead letter nope: not found\nemq: dead letter nix: not found\n" {
+		t.Errorf("stderr %q", got)
+	}
+	e = e.again("")
+	e.run(t, exitNotFound, "dlq", "show", "nope", "d0", "--app", "default")
+	if got := e.stdout.String(); !strings.HasPrefix(got, "id\td0\n") { // without an empty line before
+		t.Errorf("stdout %q", got)
+	}
+}
+
 func TestShowOfTwoApps(t *testing.T) {
 	t.Parallel()
 	e, rdb := withDead(t, 1)
@@ -268,7 +286,7 @@ func TestChangeByID(t *testing.T) {
 		{"resend d0 --app default", exitDone, "resent d0\n", ""},
 		{"resend d0", exitFailed, "", "d0: skipped: it is being resent\n"},
 		{"resend d0 --app shop", exitNotFound, "", "d0: no such dead letter\n"},
-		{"resend d1 --json", exitFailed, `{"id":"d1","app":"default","result":"skipped","error":"skipped: it is discarded, not dead"}` + "\n", ""},
+		{"resend d1 --json", exitFailed, `{"id":"d1","app":"default","result":"skipped","error":"it is discarded, not dead"}` + "\n", ""},
 		{"restore d1 --json", exitDone, `{"id":"d1","app":"default","result":"restored"}` + "\n", ""},
 		{"discard d1 --dry-run", exitDone, "id\tapp\tcause\n", "would discard 1 dead letter\n"},
 	} {

@@ -280,6 +280,8 @@ func (r *changeRun) note(t target, err error) {
 		if err := r.json.Encode(line); err != nil && r.failure == nil {
 			r.failure = err
 		}
+	case outcome == changeSkipped:
+		r.say("%s: skipped: %s", t.id, oneLine(why, cellBytes))
 	case err != nil && outcome != changeFailed:
 		r.say("%s: %s", t.id, oneLine(why, cellBytes))
 	case err == nil && r.named:
@@ -287,7 +289,7 @@ func (r *changeRun) note(t target, err error) {
 	}
 }
 
-// changeOutcome sorts a change's error, and words it for the line of its dead letter.
+// changeOutcome sorts a change's error, and words it.
 func changeOutcome(err error) (outcome, why string) {
 	var (
 		state *dlq.StateError
@@ -297,9 +299,9 @@ func changeOutcome(err error) (outcome, why string) {
 	case errors.Is(err, dlq.ErrNotFound):
 		return changeNotFound, "no such dead letter"
 	case errors.Is(err, dlq.ErrResendInProgress):
-		return changeSkipped, "skipped: it is being resent"
+		return changeSkipped, "it is being resent"
 	case errors.As(err, &state):
-		return changeSkipped, fmt.Sprintf("skipped: it is %s, not %s", state.State, state.Wanted)
+		return changeSkipped, fmt.Sprintf("it is %s, not %s", state.State, state.Wanted)
 	case errors.As(err, &field), errors.Is(err, dlq.ErrRest), errors.Is(err, tasks.ErrUnknownKind), errors.Is(err, tasks.ErrWireVersion):
 		return changeRefused, err.Error()
 	default:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -26,7 +27,8 @@ func newDLQShowCmd(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID...",
 		Short: "Show a dead letter: what was to be done, every attempt, why it failed, what to do",
-		Long:  `show prints a dead letter with its history. Passwords in its payload are hidden.`,
+		Long: `show prints a dead letter with its history. Passwords in its payload are hidden. An
+ID that is not found is said, and the exit code is then 3.`,
 		Example: `  emq dlq show order-8812-shipped
   emq dlq show order-8812-shipped --lang zh
   emq dlq show order-8812-shipped --json | jq .attempts`,
@@ -36,8 +38,13 @@ func newDLQShowCmd(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for i, id := range ids {
+			shown := 0
+			for _, id := range ids {
 				entry, err := e.find(cmd, b, app, id)
+				if errors.Is(err, dlq.ErrNotFound) {
+					e.say("emq: %s", oneLine(err.Error(), maxErrorBytes))
+					continue
+				}
 				if err != nil {
 					return err
 				}
@@ -45,11 +52,15 @@ func newDLQShowCmd(e *env) *cobra.Command {
 				if asJSON {
 					err = newJSONEncoder(e.out).Encode(entry)
 				} else {
-					err = e.showEntry(entry, b.cfg.Lang, i > 0)
+					err = e.showEntry(entry, b.cfg.Lang, shown > 0)
 				}
 				if err != nil {
 					return err
 				}
+				shown++
+			}
+			if shown < len(ids) {
+				return errors.Join(errReported, dlq.ErrNotFound)
 			}
 			return nil
 		},
