@@ -34,9 +34,12 @@ Filters are the same everywhere: --app --kind --class --error --status --cause
 			verb: "resend", did: "resent", from: dlq.StateDead, do: (*dlq.Store).Resend,
 			short: "Put dead letters to work again, with a fresh budget",
 			long: `resend puts dead letters to work again, under their IDs, with a fresh budget of
-attempts and time. However many people resend one, it is done once. Those whose
-outcome is unknown (perhaps executed) are left out of a resend by filter unless
---include-unknown is given, because they may do the same thing twice.`,
+attempts and time. However many people resend one, it is done once.
+
+Those that were held because their outcome is unknown (reason unknown-outcome) are
+left out of a resend by filter unless --include-unknown is given: their calls may
+have been carried out. So may the call of one that was retried and gave up; that one
+is not left out. "emq dlq show ID" tells the reason and the attempts of each.`,
 		}),
 		newChangeCmd(e, change{
 			verb: "discard", did: "discarded", from: dlq.StateDead, do: (*dlq.Store).Discard,

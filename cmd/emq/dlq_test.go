@@ -373,6 +373,26 @@ func TestChangeByFilter(t *testing.T) {
 	}
 }
 
+// TestResolveNotSent: the resend's event says why it was made.
+func TestResolveNotSent(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]string{"": "settled as not sent", "looked it up": "settled as not sent: looked it up"} {
+		e, rdb := withDead(t, 0)
+		unknown := deathOf("default", "u", e.now())
+		unknown.Reason = dlq.ReasonUnknownOutcome
+		putDead(t, rdb, unknown)
+		e.run(t, exitDone, "dlq", "resolve", "u", "--not-sent", "--reason", reason)
+		if got := e.stdout.String(); got != "resent u\n" {
+			t.Errorf("stdout %q", got)
+		}
+		e = e.again("")
+		e.run(t, exitDone, "dlq", "show", "u")
+		if got := e.stdout.String(); !strings.Contains(got, "\tresend\t") || !strings.Contains(got, "\t"+want+"\n") {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
 // TestChangeStopsWithRedis: a bulk change against a Redis that fails ends.
 func TestChangeStopsWithRedis(t *testing.T) {
 	t.Parallel()

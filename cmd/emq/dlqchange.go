@@ -60,7 +60,7 @@ Without a filter it needs --all. --dry-run shows what would be done.`,
 	flags.StringVar(&f.reason, "reason", "", "why, kept in the history of each dead letter")
 	jsonFlag(cmd, &f.json)
 	if c.verb == "resend" {
-		flags.BoolVar(&f.unknown, "include-unknown", false, "by filter: also those that were perhaps executed")
+		flags.BoolVar(&f.unknown, "include-unknown", false, "by filter: also those with the reason unknown-outcome")
 	}
 	return cmd
 }

@@ -198,7 +198,8 @@ func newDLQResolveCmd(e *env) *cobra.Command {
 		Use:   "resolve ID... {--sent | --not-sent}",
 		Short: "Settle dead letters whose outcome was unknown",
 		Long: `resolve settles calls that were perhaps executed, once you have found out: with
---sent they are resolved and never made again, with --not-sent they are resent.
+--sent they are resolved and never made again, with --not-sent they are resent, and
+the history says so.
 
 Of a call in several parts, the outcome may be unknown for some of its targets only
 ("emq dlq show" names them). --sent is then about those; the others stay in the dead
@@ -212,7 +213,7 @@ letter, and "emq dlq resend ID" puts them to work.`,
 			}
 			c := change{verb: "resolve", did: "resolved", from: dlq.StateDead, do: e.settle}
 			if notSent {
-				c.did, c.do = "resent", (*dlq.Store).Resend
+				c.did, c.do = "resent", resendNotSent
 			}
 			return e.runChange(cmd, c, f, ids)
 		},
@@ -224,6 +225,13 @@ letter, and "emq dlq resend ID" puts them to work.`,
 	flags.StringVar(&f.reason, "reason", "", "why, kept in the history of each dead letter")
 	jsonFlag(cmd, &f.json)
 	return cmd
+}
+
+// resendNotSent is what `emq dlq resolve --not-sent` does with one dead letter: a
+// resend that the history tells from others.
+func resendNotSent(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error {
+	by.Note = "settled as not sent" + suffix(": ", by.Note)
+	return s.Resend(ctx, app, id, by)
 }
 
 // settle is what `emq dlq resolve --sent` does with one dead letter.
