@@ -297,6 +297,21 @@ func TestExplainLinesByOwnRules(t *testing.T) {
 	}
 }
 
+// TestRulesUnknownHelpIsSound holds what it says of answers that no rule knows
+// against the rules.
+func TestRulesUnknownHelpIsSound(t *testing.T) {
+	t.Parallel()
+	if long := newRulesUnknownCmd(&env{}).Long; !strings.Contains(long, "after a 503 the task is tried again, after a 451 it is a dead\nletter at once") {
+		t.Fatal(long)
+	}
+	for status, want := range map[int]errclass.Class{503: errclass.ClassRetryable, 451: errclass.ClassPermanent} {
+		v := errclass.Classify(errclass.Evidence{Status: status, Body: []byte(`{"error":"nobody_knows"}`)})
+		if !v.Unknown || v.Class != want {
+			t.Errorf("%d: %+v", status, v)
+		}
+	}
+}
+
 // TestFollowRules sends signals to the loop that a worker runs: a sound file is
 // taken over, a faulty one is not.
 func TestFollowRules(t *testing.T) {

@@ -21,9 +21,10 @@ func newRulesUnknownCmd(e *env) *cobra.Command {
 		Use:   "unknown",
 		Short: "List the answers that no rule knows, the most frequent first",
 		Long: `unknown lists the answers that workers met and no rule knew, grouped by app, kind,
-status, error and description without its ids and numbers. Such a task is tried
-again like any that time may cure, and ends as a dead letter. A rule of your own
-says better; for a person, the list ends with one to begin with.
+status, error and description without its ids and numbers. Such an answer is judged
+by its status alone: after a 503 the task is tried again, after a 451 it is a dead
+letter at once. A rule of your own says better; for a person, the list ends with one
+to begin with.
 
 With --forget the groups of an app are forgotten, as after their rules were written.`,
 		Example: `  emq rules unknown
