@@ -171,6 +171,8 @@ func TestConfigErrors(t *testing.T) {
 			want: `apps.shop.limits.messages.users.messages: "0/s": must be COUNT/TIME such as`},
 		{name: "limit of what is none", yaml: "apps: {shop: {limits: {messages.users: {call: 1/s}}}}",
 			want: "apps.shop.limits.messages.users.call: a limit has calls and messages"},
+		{name: "limit of messages where none are sent", yaml: "apps:\n  shop:\n    limits:\n      groups.create: {calls: 1/s, messages: 5/s}\n",
+			want: "emq.yaml:4: apps.shop.limits.groups.create.messages: calls to groups.create send no messages"},
 		{name: "limit without a rate", yaml: "apps: {shop: {limits: {messages.users: [1/s]}}}",
 			want: "apps.shop.limits.messages.users: must be a rate such as 100/s"},
 		{name: "limits is no mapping", yaml: "apps: {shop: {limits: 5}}", want: "apps.shop.limits: must be a list of"},

@@ -209,7 +209,11 @@ func (f yamlFile) limits(to map[tasks.Endpoint]tasks.Limit, path string, node as
 				case "calls":
 					return f.rates(&limit.Calls, path+"."+key, at)
 				case "messages":
-					return f.rates(&limit.Messages, path+"."+key, at)
+					err := f.rates(&limit.Messages, path+"."+key, at)
+					if err == nil && len(limit.Messages) > 0 && !sendsMessages(tasks.Endpoint(endpoint)) {
+						err = f.errorf(at, "%s.%s: calls to %s send no messages", path, key, endpoint)
+					}
+					return err
 				}
 				return f.errorf(at, "%s.%s: a limit has calls and messages", path, key)
 			})

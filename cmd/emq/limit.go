@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -172,7 +173,7 @@ it is cleared.`,
 		Args:              takes(1, 1, "APP/ENDPOINT"),
 		ValidArgsFunction: e.completeEndpoints,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			app, info, err := knownEndpoint(args[0])
+			app, info, err := e.knownEndpoint(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -200,6 +201,9 @@ it is cleared.`,
 				if *change.to, err = tasks.ParseRates(change.text); err != nil {
 					return usagef("%s: %s", change.flag, bound(err))
 				}
+			}
+			if messages != "" && len(limit.Messages) > 0 && !sendsMessages(info.Endpoint) {
+				return usagef("--messages %s: calls to %s send no messages", messages, info.Endpoint)
 			}
 			by := e.actor(reason)
 			err = b.store.SetLimit(cmd.Context(), dlq.Limit{App: app, Endpoint: info.Endpoint, Limit: limit, Reason: reason, By: by.Name})
@@ -241,15 +245,19 @@ func newLimitClearCmd(e *env) *cobra.Command {
 		Args:              takes(1, 1, "APP/ENDPOINT"),
 		ValidArgsFunction: e.completeEndpoints,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			app, endpoint := cutEndpoint(args[0])
-			if endpoint == "" {
-				return noEndpoint(args[0])
+			app, endpoint, err := e.endpointOf(cmd, args[0])
+			if err != nil {
+				return err
 			}
 			b, err := e.backend(cmd)
 			if err != nil {
 				return err
 			}
-			if err := b.store.ClearLimit(cmd.Context(), app, endpoint, e.actor("")); err != nil {
+			err = b.store.ClearLimit(cmd.Context(), app, endpoint, e.actor(""))
+			if _, known := endpoint.Info(); !known && errors.Is(err, dlq.ErrNotFound) {
+				return noEndpoint(endpoint) // a limit of an endpoint of another version can be cleared
+			}
+			if err != nil {
 				return asUsage(err)
 			}
 			_, err = fmt.Fprintln(e.out, "cleared", limitTarget(app, endpoint))
@@ -260,30 +268,47 @@ func newLimitClearCmd(e *env) *cobra.Command {
 
 func limitTarget(app string, endpoint tasks.Endpoint) string { return app + "/" + string(endpoint) }
 
-func cutEndpoint(target string) (string, tasks.Endpoint) {
+// endpointOf reads APP/ENDPOINT.
+func (e *env) endpointOf(cmd *cobra.Command, target string) (string, tasks.Endpoint, error) {
 	app, endpoint, _ := strings.Cut(target, "/")
-	return app, tasks.Endpoint(endpoint)
+	switch {
+	case endpoint != "":
+		return app, tasks.Endpoint(endpoint), nil
+	case !strings.Contains(app, "."): // which no alias has
+		return "", "", usagef("%q: name an endpoint, such as %s/messages.users; `emq limit list --all` shows all", target, app)
+	}
+	cfg, err := e.config(cmd)
+	if err != nil {
+		return "", "", err
+	}
+	return "", "", usagef("%q: name the app as well, such as %s/%s", target, cfg.appOrDefault(), app)
 }
 
-func noEndpoint(target string) error {
-	return usagef("%q: name an endpoint, such as %s/messages.users; `emq limit list --all` shows all", target, strings.TrimSuffix(target, "/"))
+func noEndpoint(endpoint tasks.Endpoint) error {
+	known := map[string]bool{}
+	for _, info := range tasks.Endpoints() {
+		known[string(info.Endpoint)] = true
+	}
+	return usagef("no endpoint %q%s; `emq limit list --all` shows all", endpoint, didYouMean(string(endpoint), known))
 }
 
-// knownEndpoint reads APP/ENDPOINT.
-func knownEndpoint(target string) (string, tasks.EndpointInfo, error) {
-	app, endpoint := cutEndpoint(target)
-	if endpoint == "" {
-		return "", tasks.EndpointInfo{}, noEndpoint(target)
+// knownEndpoint reads APP/ENDPOINT of an endpoint that this version knows.
+func (e *env) knownEndpoint(cmd *cobra.Command, target string) (string, tasks.EndpointInfo, error) {
+	app, endpoint, err := e.endpointOf(cmd, target)
+	if err != nil {
+		return "", tasks.EndpointInfo{}, err
 	}
 	info, ok := endpoint.Info()
 	if !ok {
-		known := map[string]bool{}
-		for _, info := range tasks.Endpoints() {
-			known[string(info.Endpoint)] = true
-		}
-		return "", info, usagef("no endpoint %q%s; `emq limit list --all` shows all", endpoint, didYouMean(string(endpoint), known))
+		return "", info, noEndpoint(endpoint)
 	}
 	return app, info, nil
+}
+
+// sendsMessages says whether calls to an endpoint send messages, which a limit
+// can count.
+func sendsMessages(e tasks.Endpoint) bool {
+	return e.Family() == tasks.FamilyMessages && e != tasks.EndpointMessagesRecall && e != "messages.other"
 }
 
 // completeEndpoints offers the endpoints of the configured apps.

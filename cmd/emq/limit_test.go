@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/imqueue/emq/tasks"
+	"github.com/imqueue/emq/tasks/redisserver/redistest"
 )
 
 func TestLimits(t *testing.T) {
@@ -50,12 +51,64 @@ func TestLimits(t *testing.T) {
 		{"limit set shpo/messages.users --calls 1/s --reason x", exitDone, "limit of shpo/", `warning: app "shpo" is not configured here`},
 		{"limit clear nix/messages.users", exitNotFound, "", "not found"},
 		{"limit clear shop", exitUsage, "", "name an endpoint"},
+		{"limit set shop/ --calls 1/s --reason x", exitUsage, "", `"shop/": name an endpoint, such as shop/messages.users`},
+		{"limit set messages.users --calls 1/s --reason x", exitUsage, "", `"messages.users": name the app as well, such as shop/messages.users` + "\n"},
+		{"limit clear messages.users", exitUsage, "", `"messages.users": name the app as well, such as shop/messages.users` + "\n"},
+		{"limit clear shop/nope", exitUsage, "", "no endpoint \"nope\"; `emq limit list --all` shows all"},
+		{"limit clear shop/messages.user", exitUsage, "", `no endpoint "messages.user" (did you mean messages.users?)`},
+		{"limit clear shop/rooms.create", exitNotFound, "", "limit on rooms.create of shop: not found"},
+		{"limit set shop/groups.create --messages 5/s --reason x", exitUsage, "", "--messages 5/s: calls to groups.create send no messages"},
+		{"limit set shop/groups.create --messages none --calls 5/s --reason x", exitDone, "limit of shop/groups.create: 5/s\n", ""},
+		{"limit set shop/messages.broadcast_users --messages 5/d --reason x", exitDone, "messages 5/d\n", ""},
 		{"limit set", exitUsage, "", "give APP/ENDPOINT"},
 	} {
 		e = e.again("")
 		e.run(t, test.code, strings.Fields(test.args)...)
 		if !strings.Contains(e.stdout.String(), test.stdout) || !strings.Contains(e.stderr.String(), test.stderr) {
 			t.Errorf("emq %s:\nstdout %s\nstderr %s\nwant %q, %q", test.args, e.stdout, e.stderr, test.stdout, test.stderr)
+		}
+	}
+}
+
+// TestLimitOfAnotherVersion: what is stored can be cleared, though this version
+// does not know its endpoint.
+func TestLimitOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	m, rdb := redistest.Mini(t)
+	e := newTestEnv(t, "", "EMQ_REDIS_URL=redis://"+m.Addr())
+	e.run(t, exitDone, "limit", "set", "default/groups.create", "--calls", "1/s", "--reason", "x")
+	keys, err := rdb.Keys(t.Context(), "*limits*").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("keys %q, %v", keys, err)
+	}
+	limits, err := rdb.HGetAll(t.Context(), keys[0]).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rdb.HSet(t.Context(), keys[0], "groups.newer", limits["groups.create"]).Err(); err != nil {
+		t.Fatal(err)
+	}
+	e = e.again("")
+	e.run(t, exitDone, "limit", "clear", "default/groups.newer")
+	e = e.again("")
+	e.run(t, exitUsage, "limit", "clear", "default/groups.newer")
+}
+
+// TestSendsMessages holds each kind's example against the endpoint it goes to.
+func TestSendsMessages(t *testing.T) {
+	t.Parallel()
+	for _, info := range tasks.Kinds() {
+		task, err := tasks.ParseEnvelope([]byte(info.Example))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sendsMessages(task.Endpoint()); got != (task.Messages() > 0) {
+			t.Errorf("%s: %v for %s, and a call counts for %d", info.Kind, got, task.Endpoint(), task.Messages())
+		}
+	}
+	for _, info := range tasks.Endpoints() {
+		if len(info.Limit.Messages) > 0 && !sendsMessages(info.Endpoint) {
+			t.Errorf("%s has a limit of messages by default", info.Endpoint)
 		}
 	}
 }
