@@ -30,10 +30,40 @@ configured apps; without any, the app ` + simulator.AppKeyDefault + ` with the c
 ` + simulator.ClientIDDefault + ` and the secret ` + simulator.ClientSecretDefault + `.
 
 Its control endpoint asks for no credentials: keep it off addresses that others
-reach.`,
+reach.
+
+A fault says which requests it meets
+
+  app            app key, such as org#app (default: all)
+  method         such as POST (default: all)
+  path           path below /org/app; * is one segment, /** at the end all below
+  body_contains  a text in the request's body
+  skip           so many matching requests pass before
+  times          applies to so many, then no more (default: no bound)
+  probability    chance to apply to a matching request, above 0 to 1 (default: 1)
+
+and what happens to them
+
+  status         status of the answer, 200 to 599; the request is not executed
+  body           with a status: the answer's body, as JSON
+  body_text      with a status: the answer's body, as text
+  header         headers of the answer, as {"name": "value"}
+  not_json       answers a gateway's HTML page (status: 502 if not given)
+  execute        with a status or not_json: executes the request all the same
+  latency        wait before the answer or the cut, such as 200ms
+  cut            "before" or "after": closes the connection before or after executing
+  wrong_token    refuses the token; for /token, hands out one that is refused
+  fail           targets for which the call fails, inside a 200
+
+id names it. The first fault that matches applies. The file of --faults is a list of
+them; one or a list is POSTed to /_control/faults, where GET shows how often each
+applied, and DELETE removes them (with /ID, one).`,
 		Example: `  emq simulator
   emq simulator --listen 127.0.0.1:9000 --faults faults.yaml --token-ttl 1m
-  curl -d '{"path":"/messages/*","status":503,"times":3}' http://127.0.0.1:8620/_control/faults`,
+
+  # three calls time out and are not executed; one is executed and its answer lost
+  curl -d '{"path":"/messages/*","latency":"1h","cut":"before","times":3}' http://127.0.0.1:8620/_control/faults
+  curl -d '{"path":"/messages/users","cut":"after","times":1}' http://127.0.0.1:8620/_control/faults`,
 		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := e.config(cmd)
