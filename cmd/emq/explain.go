@@ -41,8 +41,9 @@ With "-" it reads JSON Lines from standard input
 
 and answers each, in order, with one line {"id", "class", "scope", "rule",
 "advice", ...}. "body" is the answer's body as JSON (of a string, its content),
-"body_text" is the body as text. A line that can't be read is answered with {"id", "line", "error"}; the
-rest is answered all the same, and the exit code is 1.`,
+"body_text" is the body as text. At least one of status, body, body_text and transport
+must be given. A line that can't be read, or has other fields, is answered with
+{"id", "line", "error"}; the rest is answered all the same, and the exit code is 1.`,
 		Example: `  emq explain --status 403 --error forbidden_op --description 'users [u1] are not members of this group!' --kind group.remove_members
   emq explain --transport timeout --kind message.send --lang zh
   emq explain --status 429 --body '{"error":"reach_limit"}' --json
@@ -74,6 +75,7 @@ rest is answered all the same, and the exit code is 1.`,
 			if err != nil {
 				return &usageError{err}
 			}
+			e.warnUnknownKind(evidence.Kind)
 			return e.explainOne(x.explain(evidence), f.json)
 		},
 	}
@@ -116,6 +118,18 @@ func kindNames() []string {
 		names = append(names, string(info.Kind))
 	}
 	return names
+}
+
+// warnUnknownKind warns of a kind that no task of this version has: a misspelt one
+// would be judged by the rules for every kind. Rules may know it all the same.
+func (e *env) warnUnknownKind(kind string) {
+	known := map[string]bool{}
+	for _, name := range kindNames() {
+		known[name] = true
+	}
+	if kind != "" && !known[kind] {
+		e.say("emq: warning: this version of emq has no kind %q%s; `emq kinds` lists all", kind, didYouMean(kind, known))
+	}
 }
 
 // evidence is what the answer says; dashes go before the names of its parts in

@@ -44,6 +44,27 @@ func TestExplainOne(t *testing.T) {
 	}
 }
 
+// TestExplainWarnsOfAnUnknownKind: the answer is explained all the same.
+func TestExplainWarnsOfAnUnknownKind(t *testing.T) {
+	t.Parallel()
+	rules := rulesOf(t, ruleText)
+	for _, command := range []string{"explain", "rules test " + rules} {
+		for kind, want := range map[string]string{
+			"ab":               "emq: warning: this version of emq has no kind \"ab\"; `emq kinds` lists all\n",
+			"nope":             "emq: warning: this version of emq has no kind \"nope\"; `emq kinds` lists all\n",
+			"group.add_member": "emq: warning: this version of emq has no kind \"group.add_member\" (did you mean group.add_members?); `emq kinds` lists all\n",
+			"call.raw":         "",
+			"":                 "",
+		} {
+			e := newTestEnv(t, "")
+			e.run(t, exitDone, append(strings.Fields(command), "--status", "403", "--kind", kind)...)
+			if e.stderr.String() != want || !strings.Contains(e.stdout.String(), "rule") {
+				t.Errorf("%s, kind %q: %q, want %q; stdout %s", command, kind, e.stderr, want, e.stdout)
+			}
+		}
+	}
+}
+
 func TestExplainJSON(t *testing.T) {
 	t.Parallel()
 	e := newTestEnv(t, "", "LANG=zh_CN.UTF-8")
@@ -86,7 +107,12 @@ func TestExplainLines(t *testing.T) {
 		`{"id":4,"transport":"pigeon"}`,
 		`{"id":5,"status":500,"body":{},"body_text":"x"}`,
 		long,
-		`{"status":null,"transport":"dns","body":null,"comment":"other fields are none of its business"}`,
+		`{"status":null,"transport":"dns","body":null}`,
+		`{"id":6,"stat":3}`,
+		`{"id":7,"status":400,"comment":"x","Kind":"call.raw"}`,
+		`{"id":8,"kind":"call.raw"}`,
+		`{"id":9,"status":0,"body":null,"transport":""}`,
+		`null`,
 		`{"id":null,"status":502,"body_text":"<html>"}`,
 		`{"id":"last","status":200,"body":{}}`,
 	}
@@ -102,6 +128,11 @@ func TestExplainLines(t *testing.T) {
 		`5 line 10: body and body_text: only one`,
 		`null line 11: the line has`,
 		`null dns-failure`,
+		`6 line 13: stat: no such field here`,
+		`7 line 14: Kind: no such field here (did you mean kind?)`,
+		`8 line 15: give status, body, body_text or transport`,
+		`9 line 16: give status, body, body_text or transport`,
+		`null line 17: give status, body, body_text or transport`,
 		`null bad-gateway`,
 		`"last" ok`,
 	}
@@ -131,7 +162,7 @@ func TestExplainLines(t *testing.T) {
 			t.Errorf("answer %d: %q, want %q", i, text, want[i])
 		}
 	}
-	if got := e.stderr.String(); got != "emq: 7 lines could not be read\n" {
+	if got := e.stderr.String(); got != "emq: 12 lines could not be read\n" {
 		t.Errorf("stderr: %q", got)
 	}
 }

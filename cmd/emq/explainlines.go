@@ -8,20 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/imqueue/emq/errclass"
 )
 
-// evidenceLine is one line that `emq explain -` reads. Fields it does not know
-// are none of its business.
-type evidenceLine struct {
-	ID        json.RawMessage `json:"id"`
-	Kind      json.RawMessage `json:"kind"`
-	Status    json.RawMessage `json:"status"`
-	Body      json.RawMessage `json:"body"`
-	BodyText  json.RawMessage `json:"body_text"`
-	Transport json.RawMessage `json:"transport"`
-}
+// evidenceLine is one line that `emq explain -` reads, by field.
+type evidenceLine map[string]json.RawMessage
 
 // explained answers a line.
 type explained struct {
@@ -86,28 +80,48 @@ func readEvidence(raw []byte, size int) (json.RawMessage, errclass.Evidence, err
 	if err := json.Unmarshal(raw, &line); err != nil {
 		return nil, errclass.Evidence{}, fmt.Errorf("not a JSON object: %w", err)
 	}
+	id := line["id"]
 	var (
 		kind, transport string
 		status          int
 	)
 	if err := errors.Join(
-		line.read("kind", line.Kind, &kind, "a string"),
-		line.read("status", line.Status, &status, "a number"),
-		line.read("transport", line.Transport, &transport, "a string"),
+		line.checkNames(),
+		line.read("kind", &kind, "a string"),
+		line.read("status", &status, "a number"),
+		line.read("transport", &transport, "a string"),
 	); err != nil {
-		return line.ID, errclass.Evidence{}, err
+		return id, errclass.Evidence{}, err
+	}
+	if status == 0 && transport == "" && !line.has("body") && !line.has("body_text") {
+		return id, errclass.Evidence{}, errors.New("give status, body, body_text or transport")
 	}
 	body, err := line.body()
 	if err != nil {
-		return line.ID, errclass.Evidence{}, err
+		return id, errclass.Evidence{}, err
 	}
 	evidence, err := evidenceOf(kind, status, body, transport)
-	return line.ID, evidence, err
+	return id, evidence, err
 }
 
+// checkNames refuses a field that a line has not: a misspelt one would be missed
+// in silence.
+func (l evidenceLine) checkNames() error {
+	known := map[string]bool{"id": true, "kind": true, "status": true, "body": true, "body_text": true, "transport": true}
+	for _, name := range slices.Sorted(maps.Keys(l)) {
+		if !known[name] {
+			return fmt.Errorf("%s: no such field here%s", name, didYouMean(name, known))
+		}
+	}
+	return nil
+}
+
+// has says whether a field is given; null is as good as absent.
+func (l evidenceLine) has(name string) bool { return l[name] != nil && string(l[name]) != "null" }
+
 // read takes over one field, which may be absent or null.
-func (evidenceLine) read(name string, raw json.RawMessage, to any, want string) error {
-	if raw == nil || json.Unmarshal(raw, to) == nil {
+func (l evidenceLine) read(name string, to any, want string) error {
+	if !l.has(name) || json.Unmarshal(l[name], to) == nil {
 		return nil
 	}
 	return fmt.Errorf("%s: must be %s", name, want)
@@ -115,20 +129,18 @@ func (evidenceLine) read(name string, raw json.RawMessage, to any, want string) 
 
 // body is the answer's body: the content of a string, any other JSON as it is.
 func (l evidenceLine) body() ([]byte, error) {
-	isNull := func(raw json.RawMessage) bool { return raw == nil || string(raw) == "null" }
-	if !isNull(l.Body) && !isNull(l.BodyText) {
-		return nil, errors.New("body and body_text: only one of them may be given")
-	}
 	var text string
 	switch {
-	case !isNull(l.BodyText):
-		err := l.read("body_text", l.BodyText, &text, "a string")
+	case l.has("body") && l.has("body_text"):
+		return nil, errors.New("body and body_text: only one of them may be given")
+	case l.has("body_text"):
+		err := l.read("body_text", &text, "a string")
 		return []byte(text), err
-	case isNull(l.Body):
+	case !l.has("body"):
 		return nil, nil
-	case json.Unmarshal(l.Body, &text) == nil:
+	case json.Unmarshal(l["body"], &text) == nil:
 		return []byte(text), nil
 	default:
-		return l.Body, nil
+		return l["body"], nil
 	}
 }

@@ -277,6 +277,7 @@ Without FILE it takes the one of the settings.`,
 				if err != nil {
 					return &usageError{err}
 				}
+				e.warnUnknownKind(evidence.Kind)
 				p := e.newFields()
 				p.field("builtin", judged(errclass.Classify(evidence)))
 				p.field("file", judged(file.table.Classify(evidence)))

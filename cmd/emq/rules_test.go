@@ -242,6 +242,8 @@ func TestRulesCommands(t *testing.T) {
 
 {"id":3,"kind":"call.raw","status":409,"body":{"error":"x","error_description":"coupon 1 was used"}}
 `)
+	unread := filepath.Join(t.TempDir(), "unread.jsonl")
+	writeFile(t, unread, `{"id":5,"stat":3}`+"\n"+`{"id":6,"kind":"call.raw"}`+"\n")
 	for _, test := range []struct {
 		args           string
 		code           int
@@ -267,6 +269,8 @@ func TestRulesCommands(t *testing.T) {
 		{"rules test " + sound + " -f " + answers, exitDone, "line\tid\tbuiltin\tfile\n1\t1\tclass permanent", "3 answers, 2 judged differently\n"},
 		{"rules test " + sound + " --json -f " + answers, exitDone, `{"id":3,"line":4,"builtin":{"class":"retryable","scope":"job","rule":"conflict","delay":"backoff"},"file":{"class":"success","scope":"job","rule":"coupon-used"}}`, ""},
 		{"rules test " + sound + " -f -", exitFailed, "1\t\"in\"", "line 2: not a JSON object"},
+		{"rules test " + sound + " -f " + unread, exitFailed, "", "line 1: stat: no such field here"},
+		{"rules test " + sound + " -f " + unread, exitFailed, "", "line 2: give status, body, body_text or transport\n0 answers,"},
 		{"rules list", exitDone, "payment-required\tbuiltin\tneeds-human\tjob\t\tstatus 402\t", ""},
 		{"rules list", exitDone, "\nunknown\tbuiltin\tretryable\tjob\tbackoff\teverything\t", ""},
 		{"rules list --lang zh", exitDone, "没有规则能识别该应答", ""},
