@@ -197,10 +197,18 @@ func (r Rule) validate(bad func(field, format string, args ...any)) {
 			bad("statuses", "%d is neither a status (100 to 599) nor a family (1 to 5)", s)
 		}
 	}
-	for field, list := range map[string][]string{"contains": r.Contains, "unless": r.Unless} {
-		for _, f := range list {
+	for _, e := range r.Errors {
+		if strings.Contains(e, "*") {
+			bad("errors", "%q is a whole error word: use contains for parts", e)
+		}
+	}
+	for _, c := range []struct {
+		field     string
+		fragments []string
+	}{{"contains", r.Contains}, {"unless", r.Unless}} {
+		for _, f := range c.fragments {
 			if reason := fragmentFault(f); reason != "" {
-				bad(field, "%q %s", f, reason)
+				bad(c.field, "%q %s", f, reason)
 			}
 		}
 	}
@@ -216,6 +224,12 @@ func (r Rule) validate(bad func(field, format string, args ...any)) {
 	}
 	if !r.Body.Valid() {
 		bad("body", "%q must be one of %q, %q, %q", r.Body, BodyObject, BodyEmpty, BodyOther)
+	}
+	if len(r.Errors) > 0 && (r.Body == BodyEmpty || r.Body == BodyOther) && !slices.ContainsFunc(r.Errors, func(e string) bool { return canonical(e) == "" }) {
+		bad("errors", "can't match: a body that is %q has no error word", r.Body)
+	}
+	if len(r.Contains) > 0 && r.Body == BodyEmpty && !slices.ContainsFunc(r.Contains, matchesEmpty) {
+		bad("contains", "can't match: a body that is %q has no text", r.Body)
 	}
 	if !r.Class.Valid() {
 		bad("class", "%q must be one of %v", r.Class, Classes())
@@ -241,6 +255,9 @@ func (r Rule) validate(bad func(field, format string, args ...any)) {
 	if r.Mend != MendNone && (r.OutcomeUnknown || r.Scope == ScopeApp) {
 		bad("mend", "goes with scope %q and a known outcome only", ScopeJob)
 	}
+	if r.Mend == MendSplit && r.Class == ClassSuccess {
+		bad("mend", "%q does not go with class %q", MendSplit, ClassSuccess)
+	}
 	if r.Why.In("") == "" {
 		bad("why", "must be given in English or Chinese")
 	}
@@ -254,6 +271,9 @@ func (r Rule) validate(bad func(field, format string, args ...any)) {
 		bad("", "give at least one column to match; a row that matches everything would hide all others")
 	}
 }
+
+// matchesEmpty reports whether a fragment matches the text of an empty body.
+func matchesEmpty(fragment string) bool { return compile(fragment).match(answer{}.haystack(false)) }
 
 // fragmentFault says why a fragment can match nothing, or would match everything.
 func fragmentFault(fragment string) string {

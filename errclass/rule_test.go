@@ -201,6 +201,11 @@ func TestExtendRefuses(t *testing.T) {
 		"high status":       {func(r *Rule) { r.Statuses = []int{600} }, "statuses: 600"},
 		"empty fragment":    {func(r *Rule) { r.Contains = []string{" * "} }, "no text"},
 		"only an anchor":    {func(r *Rule) { r.Contains = []string{"^"} }, "no text"},
+		"part of a word":    {func(r *Rule) { r.Errors = []string{"forbidden_*"} }, `errors: "forbidden_*" is a whole error word: use contains for parts`},
+		"word of nothing":   {func(r *Rule) { r.Errors, r.Body = []string{"forbidden_op", "x"}, BodyEmpty }, "errors: can't match: a body that is \"empty\" has no error word"},
+		"word of no object": {func(r *Rule) { r.Errors, r.Body = []string{"forbidden_op"}, BodyOther }, "errors: can't match: a body that is \"other\" has no error word"},
+		"text of nothing":   {func(r *Rule) { r.Contains, r.Body = []string{"short", "^a:$"}, BodyEmpty }, "contains: can't match: a body that is \"empty\" has no text"},
+		"success by halves": {func(r *Rule) { r.Class, r.Mend = ClassSuccess, MendSplit }, `mend: "split" does not go with class "success"`},
 		"kind":              {func(r *Rule) { r.Kinds = []string{"*"} }, "kinds"},
 		"half a kind":       {func(r *Rule) { r.Kinds = []string{"group.add_*"} }, "kinds"},
 		"transport":         {func(r *Rule) { r.Transports = []Transport{"pigeon"} }, "pigeon"},
@@ -233,6 +238,32 @@ func TestExtendRefuses(t *testing.T) {
 	}
 	if _, err := Default().Extend([]Rule{good}); err != nil {
 		t.Errorf("the good row: %v", err)
+	}
+}
+
+// TestExtendTakesWhatCanMatch: rows that ask for nothing where there is nothing.
+func TestExtendTakesWhatCanMatch(t *testing.T) {
+	t.Parallel()
+	for _, r := range []Rule{
+		{Errors: []string{"forbidden_op", ""}, Body: BodyEmpty},
+		{Errors: []string{""}, Body: BodyOther},
+		{Errors: []string{"forbidden_op"}, Body: BodyObject},
+		{Contains: []string{"short", "^:$"}, Body: BodyEmpty},
+		{Contains: []string{"short"}, Body: BodyOther},
+		{Statuses: []int{418}, Kinds: []string{"group.add_members"}, Mend: MendSplit},
+	} {
+		r.ID, r.Class, r.Why, r.Advice = "own", ClassPermanent, Text{En: "W."}, Text{En: "A."}
+		if _, err := Default().Extend([]Rule{r}); err != nil {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+	own := Rule{ID: "own", Statuses: []int{418}, Contains: []string{"^:$"}, Body: BodyEmpty, Class: ClassPermanent, Why: Text{En: "W."}, Advice: Text{En: "A."}}
+	table, err := Default().Extend([]Rule{own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := table.Classify(Evidence{Status: 418}); v.Rule != "own" {
+		t.Errorf("judged by %s", v.Rule)
 	}
 }
 
