@@ -154,6 +154,9 @@ func TestConfigErrors(t *testing.T) {
 		{name: "the file is no mapping", yaml: "- a", want: "emq.yaml:1: the file: must be"},
 		{name: "value is a list", yaml: "redis_url: [a]", want: "emq.yaml:1: redis_url: must be one value"},
 		{name: "value is empty", yaml: "\nredis_url:\n", want: "emq.yaml:2: redis_url: must be one value"},
+		{name: "a tab", yaml: "apps:\n  shop:\n\tapp_key: a#b\n", want: "emq.yaml:3: a tab: indent with spaces"},
+		{name: "a tab for all", yaml: "apps:\n\tshop:\n\t\tapp_key: a#b\n", want: "emq.yaml:2: a tab: indent with spaces"},
+		{name: "a byte order mark before an unknown key", yaml: "\ufeffcolour: red", want: "emq.yaml:1: colour is not a setting of emq"},
 		{name: "key given twice", yaml: "lang: en\nlang: zh\n", want: "emq.yaml:2: not valid YAML: "},
 		{name: "two documents", yaml: "lang: en\n---\nlang: zh\n", want: "must be one YAML document"},
 		{name: "merge key", yaml: "apps:\n  b:\n    <<: {app_key: x}\n", want: "emq.yaml:3: apps.b: merge keys are not supported"},
@@ -234,6 +237,13 @@ func TestConfigFileIsOptional(t *testing.T) {
 		if c := mustLoad(t, yaml, nil); len(c.Apps) > 0 || c.appOrDefault() != "default" {
 			t.Errorf("%q: %v", yaml, c)
 		}
+	}
+}
+
+func TestByteOrderMarkIsSkipped(t *testing.T) {
+	t.Parallel()
+	if c := mustLoad(t, byteOrderMark+"lang: zh\n", nil); c.Lang != "zh" {
+		t.Errorf("language %q", c.Lang)
 	}
 }
 

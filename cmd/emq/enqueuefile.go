@@ -232,7 +232,7 @@ func (r *fileRun) each(ctx context.Context, in input, good func(t tasks.Task, li
 			return fmt.Errorf("read the input: %w", readErr)
 		}
 		if line == 1 {
-			raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")) // a byte order mark
+			raw = bytes.TrimPrefix(raw, []byte(byteOrderMark))
 		}
 		if raw = bytes.TrimSpace(raw); len(raw) > 0 {
 			t, err := parseTask(raw, size)

@@ -7,6 +7,9 @@ import (
 	"os"
 )
 
+// byteOrderMark is what some editors put in front of a text in UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
+
 // interruptible returns what do returns, or the context's error once ctx ends.
 // do is left behind then: nothing else ends a read of a terminal or a pipe that
 // gives nothing, or the opening of a FIFO that nobody writes to.

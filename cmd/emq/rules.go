@@ -206,9 +206,10 @@ func newRulesCheckCmd(e *env) *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Check a file of rules",
 		Long: `check reads a file of rules as a worker would and prints each fault as
-FILE:LINE: reason. A rule that can never match, because rules before it always do,
-is a fault. A builtin rule that can't match any more is a warning. Without FILE it
-checks the one of the settings. Exit codes: 0 no faults, 2 faults.`,
+FILE:LINE: reason. A rule that can never match is a fault, and a test that expects
+what no rule says. A builtin rule that can't match any more is a warning, a kind that
+this version does not have, and a fragment that looks like a regular expression.
+Without FILE it checks the one of the settings. Exit codes: 0 no faults, 2 faults.`,
 		Example:           "  emq rules check rules.yaml",
 		Args:              takes(0, 1, "FILE"),
 		ValidArgsFunction: completeYAML,

@@ -168,6 +168,24 @@ func TestRulesFileFaults(t *testing.T) {
 			"rules.yaml:12: test 6: body does not go with error",
 			`rules.yaml:16: test 7: transport "pigeon": must be one of`,
 		}},
+		{"expectations", "rules:\n  - id: own\n    statuses: [499]" + tail + "tests:\n  - status: 499\n    expect: {class: sucess}\n  - status: 499\n    expect:\n      scope: world\n  - status: 499\n    expect: {delay: later}\n", []string{
+			`rules.yaml:9: test 1: expect: class "sucess": must be one of success, retryable, permanent, needs-human`,
+			`rules.yaml:11: test 2: expect: scope "world": must be job or app`,
+			`rules.yaml:14: test 3: expect: delay "later": must be one of backoff, rate, minute, token`,
+		}},
+		{"expected rules", "rules:\n  - id: own\n    statuses: [499]" + tail + "tests:\n  - status: 499\n    expect: {rule: owm}\n  - status: 400\n    expect: {rule: bad-request}\n  - status: 499\n    expect: {rule: own}\n  - status: 499\n    expect:\n      class: permanent\n      rule: nobody-has-it\n", []string{
+			`rules.yaml:9: test 1: expect: rule "owm": no such rule (did you mean own?)`,
+			`rules.yaml:15: test 4: expect: rule "nobody-has-it": no such rule`,
+		}},
+		{"what can't match", "rules:\n  - id: a\n    body: empty\n    contains: [short]" + tail + "  - id: b\n    body: other\n    errors: [forbidden_op]" + tail + "  - id: c\n    errors: ['forbidden_*']" + tail + "  - id: d\n    statuses: [499]\n    mend: split\n    class: success\n    why: w\n    advice: a\n", []string{
+			`rules.yaml:4: rule "a": contains: can't match: a body that is "empty" has no text`,
+			`rules.yaml:10: rule "b": errors: can't match: a body that is "other" has no error word`,
+			`rules.yaml:15: rule "c": errors: "forbidden_*" is a whole error word: use contains for parts`,
+			`rules.yaml:21: rule "d": mend: "split" does not go with class "success"`,
+		}},
+		{"a tab", "rules:\n  - id: a\n\tstatuses: [400]\n", []string{"rules.yaml:3: a tab: indent with spaces"}},
+		{"a tab after a dash", "rules:\n  -\tid: a\n", []string{"rules.yaml:2: a tab: indent with spaces"}},
+		{"a tab where one may be", "rules:\n  - id: a\n    why: |\n      x\n      \ty\n    advice: [\n", []string{"rules.yaml:6: not valid YAML: "}},
 		{"no list", "rules: {id: a}\n", []string{"rules.yaml:1: rules: must be a list"}},
 		{"no mapping", "- id: a\n", []string{"rules.yaml:1: the file: must be"}},
 		{"no YAML", "rules: [\n", []string{"rules.yaml:1: not valid YAML: "}},
@@ -200,6 +218,12 @@ func TestRulesFileWarnings(t *testing.T) {
 		{"rules:\n  - id: a\n    statuses: [499]\n    kinds: [group.add_member]" + tail,
 			`rules.yaml:4: warning: rule "a": this version of emq has no kind "group.add_member" (did you mean group.add_members?)`},
 		{"rules:\n  - id: a\n    statuses: [499]\n    kinds: ['group.*', call.raw]" + tail, ""},
+		{"rules:\n  - id: a\n    statuses: [499]\n    kinds: ['grp.*']" + tail,
+			`rules.yaml:4: warning: rule "a": this version of emq has no kind "grp.*" (did you mean group.*?)`},
+		{"rules:\n  - id: a\n    statuses: [499]\n    contains: ['user \\d+ is gone']" + tail,
+			`rules.yaml:4: warning: rule "a": contains: "user \\d+ is gone": only *, ^ and $ are special; this is looked for as it is`},
+		{"rules:\n  - id: a\n    statuses: [499]\n    contains: ['^user * is [] gone (really?)$']" + tail, ""},
+		{"\ufeffrules:\n  - id: a\n    statuses: [499]" + tail, ""},
 	} {
 		file, err := parseRules("rules.yaml", []byte(test.text))
 		if err != nil {
@@ -208,6 +232,19 @@ func TestRulesFileWarnings(t *testing.T) {
 		}
 		if got := strings.Join(file.warnings, "\n"); !strings.Contains(got, test.want) || test.want == "" && got != "" {
 			t.Errorf("%s: warnings %q, want %q", test.text, got, test.want)
+		}
+	}
+}
+
+func TestLooksLikeRegexp(t *testing.T) {
+	t.Parallel()
+	for fragment, want := range map[string]bool{
+		`user \d+ is gone`: true, `\w`: true, `a\sb`: true, `v1\.2`: true, "user .* is gone": true, "a.+b": true, "one|two": true,
+		"(?i)x": true, "user [a-": true, "[0-9": true,
+		"^user * is [] gone (really?)$": false, "no such user. *": false, "1 + 1": false, "[]": false,
+	} {
+		if got := looksLikeRegexp(fragment); got != want {
+			t.Errorf("%q: %v, want %v", fragment, got, want)
 		}
 	}
 }

@@ -49,8 +49,9 @@ type ruleTest struct {
 	FreshToken  bool            `json:"fresh_token"`
 	Expect      expectation     `json:"expect"`
 
-	line     int
-	evidence errclass.Evidence
+	line       int
+	expectLine int
+	evidence   errclass.Evidence
 }
 
 // An expectation is the part of a verdict that a test looks at.
@@ -59,6 +60,21 @@ type expectation struct {
 	Scope errclass.Scope `json:"scope,omitempty"`
 	Rule  string         `json:"rule,omitempty"`
 	Delay errclass.Delay `json:"delay,omitempty"`
+}
+
+// check refuses what no verdict has.
+func (x expectation) check() error {
+	switch {
+	case x == expectation{}:
+		return errors.New("must say what is expected: class, scope, rule or delay")
+	case x.Class != "" && !x.Class.Valid():
+		return fmt.Errorf("class %q: must be one of %s", x.Class, strings.Join(words(errclass.Classes()), ", "))
+	case x.Scope != "" && !x.Scope.Valid():
+		return fmt.Errorf("scope %q: must be %s or %s", x.Scope, errclass.ScopeJob, errclass.ScopeApp)
+	case !x.Delay.Valid():
+		return fmt.Errorf("delay %q: must be one of %s, %s, %s, %s", x.Delay, errclass.DelayBackoff, errclass.DelayRate, errclass.DelayMinute, errclass.DelayToken)
+	}
+	return nil
 }
 
 // What the fields of a file of rules hold.
@@ -211,11 +227,13 @@ func (f yamlFile) test(i int, item ast.Node) (ruleTest, []error) {
 		err = errors.New("body does not go with error and description, which make one")
 	case a.transport != "" && a.hasStatus:
 		err = errors.New("transport does not go with status: no answer came")
-	case test.Expect == expectation{}:
-		err = errors.New("expect: must say what is expected: class, scope, rule or delay")
 	}
 	if err != nil {
 		return test, []error{f.errorAt(test.line, "%s: %v", what, err)}
+	}
+	test.expectLine = cmp.Or(given["expect"], test.line)
+	if err := test.Expect.check(); err != nil {
+		return test, []error{f.errorAt(test.expectLine, "%s: expect: %v", what, err)}
 	}
 	test.evidence.FreshToken = test.FreshToken
 	return test, nil
@@ -258,16 +276,45 @@ func (r *rulesFile) check(f yamlFile) error {
 	}
 	known := map[string]bool{}
 	for _, name := range kindNames() {
-		known[name] = true
+		family, _, _ := strings.Cut(name, ".")
+		known[name], known[family+".*"] = true, true
 	}
 	for _, rule := range r.rules {
 		for _, kind := range rule.Kinds {
-			if !known[kind] && !strings.HasSuffix(kind, ".*") {
+			if !known[kind] {
 				warn(rule.lines["kinds"], "rule %q: this version of emq has no kind %q%s", rule.ID, kind, didYouMean(kind, known))
 			}
 		}
+		for _, fragment := range rule.Contains {
+			if looksLikeRegexp(fragment) {
+				warn(rule.lines["contains"], "rule %q: contains: %q: only *, ^ and $ are special; this is looked for as it is", rule.ID, fragment)
+			}
+		}
 	}
-	return errors.Join(dead...)
+	return errors.Join(append(dead, r.checkExpected(f)...)...)
+}
+
+// looksLikeRegexp says whether a fragment has signs of a regular expression, for
+// which it may be taken.
+func looksLikeRegexp(fragment string) bool {
+	return slices.ContainsFunc([]string{`\d`, `\w`, `\s`, `\.`, ".*", ".+", "|", "(?", "[a-", "[A-", "[0-"}, func(sign string) bool {
+		return strings.Contains(fragment, sign)
+	})
+}
+
+// checkExpected looks for tests that expect a rule which no table has.
+func (r *rulesFile) checkExpected(f yamlFile) []error {
+	known := map[string]bool{}
+	for _, rule := range r.table.Rules() {
+		known[rule.ID] = true
+	}
+	var problems []error
+	for i, test := range r.tests {
+		if rule := test.Expect.Rule; rule != "" && !known[rule] {
+			problems = append(problems, f.errorAt(test.expectLine, "test %d: expect: rule %q: no such rule%s", i+1, rule, didYouMean(rule, known)))
+		}
+	}
+	return problems
 }
 
 // someOf names the first few.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,13 +16,19 @@ import (
 // a value that may be a secret.
 type yamlFile struct{ name, dir string }
 
-// parse returns the file's document, nil when it is empty.
+// parse returns the file's document, nil when it is empty. A byte order mark in
+// front, as some editors write it, is none of the text.
 func (f yamlFile) parse(raw []byte) (ast.Node, error) {
+	raw = bytes.TrimPrefix(raw, []byte(byteOrderMark))
 	tree, err := parser.ParseBytes(raw, 0)
 	if err != nil {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) && syntax.GetToken() != nil {
-			return nil, f.errorAt(syntax.GetToken().Position.Line, "not valid YAML: %s", syntax.GetMessage())
+			line := syntax.GetToken().Position.Line
+			if tabbed(raw, line) {
+				return nil, f.errorAt(line, "a tab: indent with spaces")
+			}
+			return nil, f.errorAt(line, "not valid YAML: %s", syntax.GetMessage())
 		}
 		return nil, fmt.Errorf("%s: not valid YAML", f.name)
 	}
@@ -33,6 +40,12 @@ func (f yamlFile) parse(raw []byte) (ast.Node, error) {
 	default:
 		return nil, fmt.Errorf("%s: must be one YAML document", f.name)
 	}
+}
+
+// tabbed says whether a line, counted from 1, has a tab in its indentation.
+func tabbed(raw []byte, line int) bool {
+	lines := bytes.Split(raw, []byte("\n"))
+	return line >= 1 && line <= len(lines) && bytes.HasPrefix(bytes.TrimLeft(lines[line-1], " -"), []byte("\t"))
 }
 
 func (f yamlFile) errorAt(line int, format string, args ...any) error {
