@@ -45,7 +45,8 @@ sample of realistic traffic, good and bad, and shows what becomes of it. It stay
 up, and prints the commands to look at it from a second terminal.
 
 The Redis is in memory and forgets everything at the end. With --data it is a real
-redis-server with an append-only file in that directory, if one is installed.
+redis-server with an append-only file in that directory, if one is installed. The
+one of the settings is left alone.
 
 With --once it runs the sample to its end, mends the faults, resends the dead
 letters, and checks by the simulator's own record that nothing was lost or sent
@@ -55,6 +56,9 @@ twice. It exits 0 only if so.`,
   emq dev --data ./data    keep the queues on disk`,
 		Args: takesNone,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("redis-url") {
+				return usagef("--redis-url: dev runs a Redis of its own; --data DIR keeps it on disk")
+			}
 			cfg, err := e.config(cmd)
 			if err != nil {
 				return err
@@ -229,15 +233,20 @@ The sample is through, apart from what waits for you. In a second terminal:
   %[2]s hold list                   why app %[4]q stands still
   %[2]s queue list
 
-Mend the faults of the simulated Easemob, then:
+Register dave, who is to join the group; give the group to ann, because eve is no
+member; take the faults of the simulated Easemob away. Then resend what is left:
 
+  echo '%[6]s' | %[2]s enqueue -f -
+  echo '%[7]s' | %[2]s dlq edit %[8]s --payload -
   curl -X DELETE %[5]s/_control/faults
   %[2]s dlq resend --all --yes
   %[2]s hold clear %[4]s
 
 Ctrl-C ends it.
 
-`, d.redisURL, emq, d.sample.exhausted, devTrialApp, d.simURL)
+`, d.redisURL, emq, d.sample.exhausted, devTrialApp, d.simURL,
+		`{"kind":"user.register","payload":{"username":"dave","password":"s3cret"}}`,
+		fmt.Sprintf(`{"group_id":%q,"newowner":"ann"}`, d.sample.group), d.sample.handOver)
 }
 
 // devCommand is how the user called emq, to be printed in examples.

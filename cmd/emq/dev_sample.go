@@ -18,9 +18,9 @@ type devSample struct {
 	group    string   // a group of the simulator
 	messages []string // IDs of messages that must be executed exactly once
 	held     []string // those of them that wait behind the hold
-	// exhausted is one of the dead letters.
-	exhausted string
-	dead      []string // IDs of what must become dead letters
+	// exhausted and handOver are two of the dead letters.
+	exhausted, handOver string
+	dead                []string // IDs of what must become dead letters
 }
 
 func (s *devSample) id(name string) string { return s.run + "-" + name }
@@ -85,7 +85,8 @@ func (d *dev) feed(ctx context.Context) error {
 	} {
 		list = append(list, tasks.Task{ID: s.id(name), Payload: payload})
 	}
-	s.dead = append(s.dead, s.id("add-dave"), s.id("hand-over-group"))
+	s.handOver = s.id("hand-over-group")
+	s.dead = append(s.dead, s.id("add-dave"), s.handOver)
 
 	receipts, err := d.client.EnqueueMany(ctx, list)
 	if err != nil {

@@ -97,6 +97,7 @@ func TestUsageErrors(t *testing.T) {
 		{"worker", "no app is configured: set EMQ_APP_KEY", "emq worker"},
 		{"worker --app-key o#a", "app default: easemob_url is missing: set EMQ_EASEMOB_URL, or apps.default.easemob_url in emq.yaml", "emq worker"},
 		{"worker --config absent.yaml", "settings file: open absent.yaml", "emq worker"},
+		{"dev --redis-url redis://127.0.0.1:1", "--redis-url: dev runs a Redis of its own", "emq dev"},
 		{"simulator --faults absent.yaml", "absent.yaml", "emq simulator"},
 		{"simulator --token-ttl 1ms", "TokenTTL 1ms: must be at least 1s", "emq simulator"},
 	} {
