@@ -28,6 +28,7 @@ type change struct {
 	short, long string
 	from        dlq.State // of the entries that a filter selects
 	do          func(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error
+	note        string // what the history says of it before the given reason; most often nothing
 }
 
 // changeFlags are the flags of a change.
@@ -91,7 +92,11 @@ func (e *env) runChange(cmd *cobra.Command, c change, f *changeFlags, ids []stri
 	if err != nil {
 		return err
 	}
-	run := &changeRun{env: e, change: c, store: b.store, by: e.actor(f.reason), counts: map[string]int{}}
+	by := e.actor(f.reason)
+	if c.note != "" {
+		by.Note = c.note + suffix(": ", f.reason)
+	}
+	run := &changeRun{env: e, change: c, store: b.store, by: by, counts: map[string]int{}}
 	if f.json {
 		run.json = newJSONEncoder(e.out)
 	}

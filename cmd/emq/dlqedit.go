@@ -213,7 +213,7 @@ letter, and "emq dlq resend ID" puts them to work.`,
 			}
 			c := change{verb: "resolve", did: "resolved", from: dlq.StateDead, do: e.settle}
 			if notSent {
-				c.did, c.do = "resent", resendNotSent
+				c.did, c.do, c.note = "resent", (*dlq.Store).Resend, "settled as not sent"
 			}
 			return e.runChange(cmd, c, f, ids)
 		},
@@ -225,13 +225,6 @@ letter, and "emq dlq resend ID" puts them to work.`,
 	flags.StringVar(&f.reason, "reason", "", "why, kept in the history of each dead letter")
 	jsonFlag(cmd, &f.json)
 	return cmd
-}
-
-// resendNotSent is what `emq dlq resolve --not-sent` does with one dead letter: a
-// resend that the history tells from others.
-func resendNotSent(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error {
-	by.Note = "settled as not sent" + suffix(": ", by.Note)
-	return s.Resend(ctx, app, id, by)
 }
 
 // settle is what `emq dlq resolve --sent` does with one dead letter.

@@ -168,8 +168,8 @@ func TestRulesFileFaults(t *testing.T) {
 			"rules.yaml:12: test 6: body does not go with error",
 			`rules.yaml:16: test 7: transport "pigeon": must be one of`,
 		}},
-		{"expectations", "rules:\n  - id: own\n    statuses: [499]" + tail + "tests:\n  - status: 499\n    expect: {class: sucess}\n  - status: 499\n    expect:\n      scope: world\n  - status: 499\n    expect: {delay: later}\n", []string{
-			`rules.yaml:9: test 1: expect: class "sucess": must be one of success, retryable, permanent, needs-human`,
+		{"expectations", "rules:\n  - id: own\n    statuses: [499]" + tail + "tests:\n  - status: 499\n    expect: {class: maybe}\n  - status: 499\n    expect:\n      scope: world\n  - status: 499\n    expect: {delay: later}\n", []string{
+			`rules.yaml:9: test 1: expect: class "maybe": must be one of success, retryable, permanent, needs-human`,
 			`rules.yaml:11: test 2: expect: scope "world": must be job or app`,
 			`rules.yaml:14: test 3: expect: delay "later": must be one of backoff, rate, minute, token`,
 		}},
