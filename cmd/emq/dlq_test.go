@@ -577,3 +577,30 @@ func TestMoment(t *testing.T) {
 		}
 	}
 }
+
+// TestResolveAPart: of a list, only some are of unknown outcome.
+func TestResolveAPart(t *testing.T) {
+	t.Parallel()
+	e, rdb := withDead(t, 0)
+	death := deathOf("default", "list", e.now())
+	death.Task.Payload = tasks.Message{Target: tasks.Users, To: []string{"u1", "u2", "u3"}, Body: tasks.Text{Msg: "hello"}}
+	death.Reason, death.Unknown = dlq.ReasonUnknownOutcome, []string{"u2"}
+	putDead(t, rdb, death)
+	e.run(t, exitDone, "dlq", "show", "list")
+	if got := e.stdout.String(); !strings.Contains(got, "unknown for\tu2 (the others were not called, or refused)\n") {
+		t.Errorf("shown:\n%s", got)
+	}
+	e = e.again("")
+	e.run(t, exitDone, "dlq", "resolve", "list", "--sent")
+	if got := e.stderr.String(); !strings.Contains(got, "list: 2 targets of it were not called and stay: emq dlq resend list") {
+		t.Errorf("stderr %q", got)
+	}
+	e = e.again("")
+	e.run(t, exitFailed, "dlq", "resolve", "list", "--sent")
+	if got := e.stderr.String(); !strings.Contains(got, "resend or discard it") {
+		t.Errorf("stderr %q", got)
+	}
+	if got := e.ids(t, "dead"); got != "list" {
+		t.Errorf("dead: %s", got)
+	}
+}

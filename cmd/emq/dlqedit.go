@@ -211,7 +211,7 @@ letter, and "emq dlq resend ID" puts them to work.`,
 			if sent == notSent {
 				return usagef("say which: --sent or --not-sent")
 			}
-			c := change{verb: "resolve", did: "resolved", from: dlq.StateDead, do: e.settle}
+			c := change{verb: "resolve", did: "resolved", from: dlq.StateDead, do: e.settle()}
 			if notSent {
 				c.did, c.do, c.note = "resent", (*dlq.Store).Resend, "settled as not sent"
 			}
@@ -228,10 +228,12 @@ letter, and "emq dlq resend ID" puts them to work.`,
 }
 
 // settle is what `emq dlq resolve --sent` does with one dead letter.
-func (e *env) settle(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error {
-	left, err := s.Settle(ctx, app, id, by)
-	if err == nil && left > 0 {
-		e.say("%s: %s of it were not called and stay: emq dlq resend %s", id, plural(left, "target"), id)
+func (e *env) settle() func(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error {
+	return func(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error {
+		left, err := s.Settle(ctx, app, id, by)
+		if err == nil && left > 0 {
+			e.say("%s: %s of it were not called and stay: emq dlq resend %s", id, plural(left, "target"), id)
+		}
+		return err
 	}
-	return err
 }

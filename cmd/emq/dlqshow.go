@@ -89,6 +89,9 @@ func (e *env) showEntry(d dlq.Entry, lang string, another bool) error {
 	p.field("class", fmt.Sprintf("%s (scope %s)", d.Class, d.Scope))
 	p.field("cause", d.Cause)
 	p.field("reason", string(d.Reason))
+	if len(d.Unknown) > 0 {
+		p.field("unknown for", strings.Join(d.Unknown, ", ")+" (the others were not called, or refused)")
+	}
 	p.field("rule", d.Rule)
 	p.field("answer", answerText(d.Status, d.Error, d.Description))
 	p.field("why", d.Why.In(lang))
