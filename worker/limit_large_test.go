@@ -2,7 +2,9 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
+	"github.com/imqueue/emq/tasks/redisserver/redistest"
 	"github.com/imqueue/emq/worker/easemob/simulator"
 )
 
@@ -178,5 +181,122 @@ func TestLimitsAreKnownBeforeTheFirstCall(t *testing.T) {
 	time.Sleep(2 * time.Second)
 	if n := len(w.sim.Executed()); n > 1 {
 		t.Errorf("%d calls, the limit set is one a minute", n)
+	}
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	ctx := context.Background()
+	l := newTestLimits(t, rdb, limit(t, "", "40/s"))
+	task := tasks.Task{ID: "t1", App: shop, Payload: text("u1"), Priority: tasks.Low}
+	if ok, err := l.wait(ctx, task, 0, 30); !ok || err != nil {
+		t.Fatalf("the first 30 of 40: %v, %v", ok, err)
+	}
+	// 30 more come when the first have left the window, and nothing of the same
+	// priority overtakes them, in no process.
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.wait(ctx, task, 0, 30)
+		done <- err
+	}()
+	for l.opens(shop, tasks.EndpointMessagesUsers, tasks.Low) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for rdb.HGet(ctx, l.users().key, "waiter").Val() == "" {
+		time.Sleep(time.Millisecond)
+	}
+	if l.opens(shop, tasks.EndpointMessagesUsers, tasks.High) > 0 {
+		t.Error("a waiter closes the gate for a higher priority")
+	}
+	other := newTestLimits(t, rdb, limit(t, "", "40/s"))
+	if other.take(ctx, shop, tasks.EndpointMessagesUsers, tasks.Low) {
+		t.Error("another worker overtakes a waiter of the same priority")
+	}
+	if !other.take(ctx, shop, tasks.EndpointMessagesUsers, tasks.High) {
+		t.Error("a waiter stops a higher priority")
+	}
+	must(t, <-done)
+
+	// What takes long is not waited for.
+	day := newTestLimits(t, rdb, limit(t, "", "3/d"))
+	take := func() bool { return day.take(ctx, shop, tasks.EndpointMessagesUsers, tasks.Low) }
+	if got := []bool{take(), take()}; !slices.Equal(got, []bool{true, true}) {
+		t.Fatalf("two of three a day: %v", got)
+	}
+	if ok, err := day.wait(ctx, task, 0, 2); ok || err != nil {
+		t.Fatalf("two more than what is left of three a day: %v, %v", ok, err)
+	}
+	if sum := rdb.HGet(ctx, day.users().key, "m86400:sum").Val(); sum != "1" {
+		t.Errorf("what the fetch took is not given back: %s of three a day are taken", sum)
+	}
+	if wait := day.opens(shop, tasks.EndpointMessagesUsers, tasks.Low); take() || wait < closedMax/2 || wait > closedMax {
+		t.Errorf("the next look at what takes a day is in %v", wait)
+	}
+	if !day.take(ctx, shop, tasks.EndpointMessagesUsers, tasks.High) {
+		t.Error("one that waits in its queue stops a higher priority")
+	}
+	if ok, err := day.wait(ctx, task, 3, 0); !ok || err != nil {
+		t.Errorf("calls without a limit: %v, %v", ok, err)
+	}
+	// The wait ends with its context.
+	ended, cancel := context.WithCancel(ctx)
+	go func() {
+		for rdb.HGet(ctx, l.users().key, "waiter").Val() == "" {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := l.wait(ended, task, 0, 40); !errors.Is(err, context.Canceled) {
+		t.Errorf("wait whose context ended: %v", err)
+	}
+}
+
+// TestWaiterIsNotStarved lets small permits come free of the pace and the guard
+// just before a large one asks again for what it waits for.
+func TestWaiterIsNotStarved(t *testing.T) {
+	t.Parallel()
+	c, rdb := newClock(t)
+	l := limit(t, "", "40/s")
+	one, two := newTestLimits(t, rdb, l).users(), newTestLimits(t, rdb, l).users()
+	large := func() (taken int, wait time.Duration) {
+		taken, wait, err := one.ask(context.Background(), one.rates.Load(), middle, 0, 30, 1, "large", time.Minute)
+		must(t, err)
+		return taken, wait
+	}
+	if taken, _ := two.asked(t, high, 0, 40); taken != 1 {
+		t.Fatal("the whole limit is not free")
+	}
+	taken, wait := large()
+	if taken != 0 {
+		t.Fatal("30 more of a limit that is used up")
+	}
+	c.advance(wait)
+	for name, r := range map[string]rank{"of the same priority": middle, "of a lower one": low} {
+		if taken, _ := two.asked(t, r, 0, 1); taken != 0 {
+			t.Errorf("a message %s takes what a waiter of another worker has claimed", name)
+		}
+	}
+	if taken, wait := two.asked(t, high, 0, 1); taken != 1 {
+		t.Errorf("a message of a higher priority waits %v for the waiter", wait)
+	}
+	if taken, wait := large(); taken != 1 {
+		t.Fatalf("the waiter is told to wait %v more", wait)
+	}
+	// Served, it claims nothing any more; nor does one whose process has died.
+	c.advance(800 * time.Millisecond) // the pace is open again, the claim would be there still
+	if taken, wait := two.asked(t, low, 0, 1); taken != 1 {
+		t.Errorf("after the waiter was served: wait %v", wait)
+	}
+	c.advance(2 * time.Second)
+	if taken, _ := two.asked(t, high, 0, 40); taken != 1 {
+		t.Fatal("the whole limit is not free again")
+	}
+	if taken, wait = large(); taken != 0 {
+		t.Fatal("30 more of a limit that is used up")
+	}
+	c.advance(wait + 1001*time.Millisecond)
+	if taken, wait := two.asked(t, low, 0, 1); taken != 1 {
+		t.Errorf("a claim outlives its waiter: wait %v", wait)
 	}
 }
