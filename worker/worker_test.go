@@ -394,6 +394,18 @@ func TestShutdown(t *testing.T) {
 		w.idle()
 		w.noDeadLetters()
 	})
+	t.Run("a call that is cut and must not be made twice waits for a person", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, simulator.Config{})
+		w.fault(simulator.Fault{Path: "/messages/*", Times: 1, Latency: time.Minute, Status: 504})
+		stop := w.start(func(c *Config) { c.DrainTimeout, c.CallTimeout = time.Second, time.Minute })
+		id := w.enqueue(text("u1"), tasks.OnUnknownOutcome(tasks.Hold))
+		w.eventually("call", func() bool { return w.active() == 1 })
+		stop()
+		if entry := w.dead(id); entry.Reason != dlq.ReasonUnknownOutcome {
+			t.Errorf("dead letter: reason %s", entry.Reason)
+		}
+	})
 }
 
 func TestUndecodableBecomesDeadLetter(t *testing.T) {
