@@ -76,6 +76,9 @@ func isName(token, before, between, rest string) bool {
 	case ":", ": ":
 		return namesWhom[before] && !sentenceGoesOn[token] && (next == "" && !stateWord[token] || sentenceGoesOn[next])
 	case "":
+		if before == "of" { // "value of NAME exists", not "number of edits has"
+			return (next == "exists" || next == "already") && !partOfWhom[token]
+		}
 		return namesWhom[before] && sentenceGoesOn[next] && !sentenceGoesOn[token] && !partOfWhom[token]
 	}
 	return false
@@ -113,7 +116,7 @@ func wordSet(words string) map[string]bool {
 
 var (
 	// namesWhom are the words after which sentences name somebody or something.
-	namesWhom   = wordSet("organization org application user users username usernames member owner operator sender receiver group groupid grpid chatroom room appkey of")
+	namesWhom   = wordSet("organization org application user users username usernames member owner operator sender receiver group groupid grpid chatroom room appkey")
 	namesWhomZh = []string{"用户", "成员", "好友", "账号", "帐号", "群", "群组", "聊天室", "应用"}
 	// sentenceGoesOn are the words that follow a name, and are none.
 	sentenceGoesOn = wordSet("already also and are be been can cannot could do does did dose exist exists had has have in is join joined must no not of or should to was were will would")

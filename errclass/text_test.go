@@ -102,7 +102,9 @@ func TestDropNames(t *testing.T) {
 		"user 'limit' is not in the group":                                "user is not in the group",
 		"value of order-8812 exists":                                      "value of exists",
 		"forbidden for url: https://a1.easemob.com/acme/shop":             "forbidden for url: https:///acme/shop",
+		"value of reach_limit exists":                                     "value of exists",
 		// Words that only look like names.
+		"number of modifications has been reached":          "number of modifications has been reached",
 		"user account is disabled":                          "user account is disabled",
 		"user: not found":                                   "user: not found",
 		"username already exists":                           "username already exists",
