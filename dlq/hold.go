@@ -36,8 +36,8 @@ func (h Hold) target() string {
 	return h.App + "/" + string(h.Family)
 }
 
-// covers says whether the hold stops a queue of its app.
-func (h Hold) covers(queue string) bool {
+// Covers says whether the hold stops a queue of its app.
+func (h Hold) Covers(queue string) bool {
 	_, endpoint, _, ok := tasks.ParseQueueName(queue)
 	return ok && (h.Family == "" || h.Family == endpoint.Family())
 }
@@ -115,7 +115,7 @@ func (s *Store) Holds(ctx context.Context, apps ...string) ([]Hold, error) {
 // their first task must not slip through.
 func heldQueues(app string, family tasks.Family) []string {
 	h := Hold{App: app, Family: family}
-	return slices.DeleteFunc(tasks.QueueNames(app), func(queue string) bool { return !h.covers(queue) })
+	return slices.DeleteFunc(tasks.QueueNames(app), func(queue string) bool { return !h.Covers(queue) })
 }
 
 func checkTarget(app string, family tasks.Family) error {
@@ -136,7 +136,7 @@ type reasons struct {
 
 // hold is the hold that covers a queue.
 func (r reasons) hold(queue string) (Hold, bool) {
-	i := slices.IndexFunc(r.holds, func(h Hold) bool { return h.covers(queue) })
+	i := slices.IndexFunc(r.holds, func(h Hold) bool { return h.Covers(queue) })
 	if i < 0 {
 		return Hold{}, false
 	}

@@ -2,11 +2,11 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/imqueue/emq/dlq"
-	"github.com/imqueue/emq/tasks"
 )
 
 // holdsEvery is how old a worker's view of the holds may be. The queues of a
@@ -23,15 +23,7 @@ type holds struct {
 func (h *holds) covers(app, queue string) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for _, hold := range h.list {
-		if hold.App != app {
-			continue
-		}
-		if _, endpoint, _, ok := tasks.ParseQueueName(queue); hold.Family == "" || ok && hold.Family == endpoint.Family() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.list, func(hold dlq.Hold) bool { return hold.App == app && hold.Covers(queue) })
 }
 
 // set adds a hold at once, before the next refresh.
