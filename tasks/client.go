@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -206,31 +207,58 @@ func (e *TaskError) Unwrap() error { return e.Err }
 // nil. Errors are as those of Enqueue, never ErrDuplicate; a list too long for
 // one call is refused with a *FieldError, never split.
 func (c *Client) Requeue(ctx context.Context, t Task, generation int) error {
-	t = t.withDefaults(c.app, time.Now())
-	t.Generation, t.ProcessAt = generation, time.Time{}
+	t.Generation = generation
+	return c.RequeueMany(ctx, []Task{t})[0]
+}
+
+// RequeueMany is Requeue for many tasks at once, each as the generation that it
+// names. It returns one error for each, nil for one that is queued.
+func (c *Client) RequeueMany(ctx context.Context, list []Task) []error {
+	now := time.Now()
+	errs := make([]error, len(list))
+	receipts := make([]Receipt, len(list))
+	items := make([]enqueueItem, 0, len(list))
+	for i, t := range list {
+		t = t.withDefaults(c.app, now)
+		t.ProcessAt = time.Time{}
+		if t.ExpiresAt.Before(t.EnqueuedAt) {
+			t.ExpiresAt = time.Time{} // whoever resends an expired task wants it made
+		}
+		var payload []byte
+		if payload, errs[i] = t.requeued(); errs[i] == nil {
+			items = append(items, enqueueItem{task: t, receipt: &receipts[i], payload: payload})
+		}
+	}
+	if err := c.enqueue(ctx, items); err != nil {
+		for i := range errs {
+			errs[i] = cmp.Or(errs[i], err)
+		}
+		return errs
+	}
+	for i, r := range receipts {
+		if r.Err != nil && !errors.Is(r.Err, ErrDuplicate) {
+			errs[i] = r.Err
+		}
+	}
+	return errs
+}
+
+// requeued is the wire encoding of a further generation. Its error refuses what
+// can't be queued as one.
+func (t Task) requeued() ([]byte, error) {
 	if err := checkID(t.ID); err != nil {
-		return err
+		return nil, err
 	}
-	if generation < 1 {
-		return &FieldError{Field: "generation", Value: fmt.Sprint(generation), Bound: "at least 1"}
-	}
-	if t.ExpiresAt.Before(t.EnqueuedAt) {
-		t.ExpiresAt = time.Time{} // whoever resends an expired task wants it made
+	if t.Generation < 1 {
+		return nil, &FieldError{Field: "generation", Value: fmt.Sprint(t.Generation), Bound: "at least 1"}
 	}
 	if err := t.validateFields(); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := t.Payload.Request(t.ID); err != nil {
-		return within("payload", err)
+		return nil, within("payload", err)
 	}
-	var receipt Receipt
-	if err := c.enqueue(ctx, []enqueueItem{{task: t, receipt: &receipt}}); err != nil {
-		return err
-	}
-	if errors.Is(receipt.Err, ErrDuplicate) {
-		return nil
-	}
-	return receipt.Err
+	return Encode(t)
 }
 
 // enqueueItem is one task on its way through enqueue.
@@ -238,7 +266,7 @@ type enqueueItem struct {
 	task    Task
 	receipt *Receipt // filled in at the end
 	queue   string   // where it goes; another producer's choice when taking over its claim
-	payload []byte
+	payload []byte   // encoded by enqueue unless it is given
 	command recorded
 	// tookOver says that the claim on the ID is another enqueue's.
 	tookOver bool
@@ -261,6 +289,9 @@ func (c *Client) enqueue(ctx context.Context, items []enqueueItem) error {
 	for i := range items {
 		item := &items[i]
 		item.queue = item.task.Queue()
+		if item.payload != nil {
+			continue
+		}
 		var err error
 		if item.payload, err = Encode(item.task); err != nil {
 			return err
