@@ -15,14 +15,14 @@ func (s *Server) listDeadLetters(r *http.Request) (any, error) {
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	entries, next, err := s.store.List(r.Context(), filter, cursor, limit)
+	page, err := s.store.List(r.Context(), filter, cursor, limit)
 	if err != nil {
 		return nil, err
 	}
-	for i := range entries {
-		entries[i] = entries[i].Redacted()
+	for i := range page.Entries {
+		page.Entries[i] = page.Entries[i].Redacted()
 	}
-	return listOf(entries, next), nil
+	return listOf(page.Entries, page.Next), nil
 }
 
 func (s *Server) getDeadLetter(r *http.Request) (any, error) {

@@ -104,9 +104,9 @@ func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{1_000, 50_000} {
 		w := benchWorld(b, n)
 		read := map[string]func() error{
-			"page": func() error { _, _, err := w.store.List(w.ctx, Filter{}, "", 50); return err },
+			"page": func() error { _, err := w.store.List(w.ctx, Filter{}, "", 50); return err },
 			"filtered": func() error {
-				_, _, err := w.store.List(w.ctx, Filter{Class: errclass.ClassPermanent}, "", 50)
+				_, err := w.store.List(w.ctx, Filter{Class: errclass.ClassPermanent}, "", 50)
 				return err
 			},
 			"causes": func() error { _, err := w.store.Causes(w.ctx, Filter{}); return err },

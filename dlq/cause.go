@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,10 +37,68 @@ type Cause struct {
 	Counts    map[State]int `json:"counts"`
 	FirstSeen time.Time     `json:"first_seen"` // the first entry's last failure, of all there ever were
 	LastSeen  time.Time     `json:"last_seen"`
+	Trend     Trend         `json:"trend"`
 	Sample    string        `json:"sample"` // ID of the newest entry, a dead one when there is one
+	Triage    Triage        `json:"triage"`
 	Why       errclass.Text `json:"why"`
 	Advice    errclass.Text `json:"advice"`
+
+	statuses []int         // of its entries' last answers, all there ever were
+	total    map[State]int // of its entries in each state
 }
+
+// A Trend says how a cause's deaths come in. They are counted in steps of ten
+// minutes and of an hour, the one under way among them, so the last hour is
+// between 50 and 60 minutes long. A task that was resent and died again counts
+// each time.
+type Trend struct {
+	LastHour   int `json:"last_hour"`
+	HourBefore int `json:"hour_before"`
+	LastDay    int `json:"last_day"`
+	DayBefore  int `json:"day_before"`
+}
+
+// Steps of the trend, and how many of them make what it tells.
+const (
+	trendMinutes      = 10 * time.Minute
+	trendStepsInHour  = 6
+	trendHour         = time.Hour
+	trendStepsInDay   = 24
+	trendMinutesField = "m"
+	trendHourField    = "h"
+)
+
+// A TriageState says what persons make of a cause.
+type TriageState string
+
+const (
+	// TriageOpen is where a cause begins, and where it is again when it comes back.
+	TriageOpen TriageState = "open"
+	// TriageAcknowledged says that a person knows of it. It ends when the cause is
+	// resolved.
+	TriageAcknowledged TriageState = "acknowledged"
+	// TriageIgnored says that a person does not want to hear of it again. It ends
+	// only when a person reopens the cause.
+	TriageIgnored TriageState = "ignored"
+	// TriageResolved says that none of its entries is dead or being resent.
+	TriageResolved TriageState = "resolved"
+)
+
+// A Triage is what persons make of a cause, and who said so.
+type Triage struct {
+	State TriageState `json:"state"`
+	By    string      `json:"by,omitempty"`
+	Note  string      `json:"note,omitempty"`
+	At    time.Time   `json:"at,omitzero"`
+	// OpenedAt is when the cause came up, the last time that it did after there had
+	// been nothing of it.
+	OpenedAt time.Time `json:"opened_at"`
+}
+
+// CausesMax bounds the causes of one app. A fault whose description differs each
+// time in a way that is not known must not fill Redis with causes: from there on,
+// a death that is of none of them falls in one that leaves the description out.
+const CausesMax = 2000
 
 const (
 	causePrefixMin = 4 // of a cause ID in a filter
@@ -54,6 +114,11 @@ func newCause(d Death) Cause {
 		Description: tasks.Printable(errclass.Normalise(v.Description), descriptionMax),
 		Reason:      d.Reason, Why: v.Why, Advice: v.Advice,
 	}
+	return c.identified()
+}
+
+// identified is the cause with the ID that follows from it.
+func (c Cause) identified() Cause {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
 		c.App, string(c.Kind), string(c.Class), c.Error, c.Rule, string(c.Reason), c.Description,
 	}, "\x00")))
@@ -63,6 +128,12 @@ func newCause(d Death) Cause {
 	}
 	c.ID = causeLabel(label) + "-" + hex.EncodeToString(sum[:4])
 	return c
+}
+
+// withoutDescription is the cause where there are too many of them.
+func (c Cause) withoutDescription() Cause {
+	c.Description = ""
+	return c.identified()
 }
 
 // causeLabel keeps of a label what may stand in a key and in a command line.
@@ -86,7 +157,7 @@ func causeLabel(label string) string {
 	return label
 }
 
-// fields are what Redis keeps of the cause, but for the times.
+// fields are what Redis keeps of the cause, but for what its entries change.
 func (c Cause) fields() []any {
 	return []any{
 		"kind", string(c.Kind), "class", string(c.Class), "scope", string(c.Scope), "rule", c.Rule,
@@ -95,15 +166,76 @@ func (c Cause) fields() []any {
 	}
 }
 
+// print tells whether what Redis keeps of the cause is what a newer version of the
+// rules would write.
+func (c Cause) print() string {
+	h := fnv.New64a()
+	for _, field := range c.fields() {
+		_, _ = fmt.Fprintf(h, "%s\x00", field)
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+
 // readCause reads the fields of a cause. One that is gone is described by its
 // ID alone.
 func readCause(app, id string, f map[string]string) Cause {
-	return Cause{
+	c := Cause{
 		ID: id, App: app, Kind: tasks.Kind(f["kind"]), Class: errclass.Class(f["class"]), Scope: errclass.Scope(f["scope"]),
 		Rule: f["rule"], Error: f["error"], Description: f["description"], Reason: Reason(f["reason"]),
 		FirstSeen: readMS(f["first"]), LastSeen: readMS(f["last"]),
 		Why: errclass.Text{En: f["why_en"], Zh: f["why_zh"]}, Advice: errclass.Text{En: f["advice_en"], Zh: f["advice_zh"]},
+		total: map[State]int{},
 	}
+	for _, text := range strings.Fields(f["statuses"]) {
+		if status, err := strconv.Atoi(text); err == nil {
+			c.statuses = append(c.statuses, status)
+		}
+	}
+	for _, state := range States() {
+		if n, err := strconv.Atoi(f[string(state)]); err == nil && n > 0 {
+			c.total[state] = n
+		}
+	}
+	c.Triage = Triage{
+		State: TriageState(f["triage"]), By: f["triage_by"], Note: f["triage_note"], At: readMS(f["triage_at"]), OpenedAt: readMS(f["opened"]),
+	}
+	switch {
+	case c.Triage.State == TriageIgnored:
+	case c.total[StateDead]+c.total[StateResending] == 0:
+		c.Triage.State = TriageResolved
+	case c.Triage.State == "":
+		c.Triage.State = TriageOpen
+	}
+	return c
+}
+
+// readTrend sums up a cause's deaths by time.
+func readTrend(f map[string]string, now time.Time) Trend {
+	var t Trend
+	for field, text := range f {
+		step, err1 := strconv.ParseInt(field[min(1, len(field)):], 10, 64)
+		n, err2 := strconv.Atoi(text)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		switch {
+		case strings.HasPrefix(field, trendMinutesField):
+			switch ago := now.UnixMilli()/trendMinutes.Milliseconds() - step; {
+			case ago < trendStepsInHour:
+				t.LastHour += n
+			case ago < 2*trendStepsInHour:
+				t.HourBefore += n
+			}
+		case strings.HasPrefix(field, trendHourField):
+			switch ago := now.UnixMilli()/trendHour.Milliseconds() - step; {
+			case ago < trendStepsInDay:
+				t.LastDay += n
+			case ago < 2*trendStepsInDay:
+				t.DayBefore += n
+			}
+		}
+	}
+	return t
 }
 
 func readMS(s string) time.Time {
@@ -116,7 +248,7 @@ func readMS(s string) time.Time {
 
 // Causes lists the causes that have an entry the filter matches, those with the
 // most dead entries first, and of equals the one seen last. It reads no entries,
-// unless the filter names a status.
+// unless the filter names a target or a text.
 func (s *Store) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
@@ -151,6 +283,22 @@ func (s *Store) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 	return matching, nil
 }
 
+// GetCause reads one cause, with the counts of all its entries. Its error wraps
+// ErrNotFound when there is none.
+func (s *Store) GetCause(ctx context.Context, app, id string) (Cause, error) {
+	if err := tasks.CheckApp(app); err != nil {
+		return Cause{}, err
+	}
+	causes, err := s.readCauses(ctx, app, []string{id})
+	if err != nil {
+		return Cause{}, err
+	}
+	if causes[0].Class == "" {
+		return Cause{}, fmt.Errorf("cause %s of app %s: %w", id, app, ErrNotFound)
+	}
+	return causes[0], s.count(ctx, app, Filter{}, causes)
+}
+
 // causesOf reads the causes of an app that the filter selects, in the order of
 // their IDs.
 func (s *Store) causesOf(ctx context.Context, app string, f Filter) ([]Cause, error) {
@@ -165,6 +313,44 @@ func (s *Store) causesOf(ctx context.Context, app string, f Filter) ([]Cause, er
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(c Cause) bool { return !f.selects(c) }), nil
+}
+
+// selectors are the fields of a cause that say which entries it has, without the
+// texts, which are most of it.
+var selectors = append([]string{"kind", "class", "error", "reason", "statuses"}, words(States())...)
+
+// selectCauses reads what selects the causes of an app, for those that the filter
+// selects.
+func (s *Store) selectCauses(ctx context.Context, app string, f Filter) ([]Cause, error) {
+	ids, err := s.redis.SMembers(ctx, causesKey(app)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list causes of %s: %w", app, err)
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !strings.HasPrefix(id, f.Cause) })
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	pipe := s.redis.Pipeline()
+	read := make([]*redis.SliceCmd, len(ids))
+	for i, id := range ids {
+		read[i] = pipe.HMGet(ctx, causeKey(app, id), selectors...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("read causes of %s: %w", app, err)
+	}
+	var causes []Cause
+	for i, id := range ids {
+		fields := map[string]string{}
+		for j, value := range read[i].Val() {
+			if text, ok := value.(string); ok {
+				fields[selectors[j]] = text
+			}
+		}
+		if c := readCause(app, id, fields); f.selects(c) {
+			causes = append(causes, c)
+		}
+	}
+	return causes, nil
 }
 
 // readCauses reads the causes with these IDs, in order.
@@ -187,62 +373,138 @@ func (s *Store) readCauses(ctx context.Context, app string, ids []string) ([]Cau
 	return causes, nil
 }
 
-// count fills in the counts and the sample of the causes.
+// sets are the sorted sets that together hold the entries of a cause in a state
+// that the filter may select.
+func (c Cause) sets(f Filter, state State) []string {
+	if c.total[state] == 0 {
+		return nil
+	}
+	var keys []string
+	for _, status := range c.statuses {
+		if f.Status == 0 || f.Status == status {
+			keys = append(keys, causeSetKey(c.App, state, c.ID, status))
+		}
+	}
+	return keys
+}
+
+// count fills in the counts, the trend and the sample of the causes of an app.
 func (s *Store) count(ctx context.Context, app string, f Filter, causes []Cause) error {
-	if f.Status != 0 {
-		return s.countByStatus(ctx, f, causes)
+	if f.free() {
+		return s.countEntries(ctx, f, causes)
 	}
 	if len(causes) == 0 {
 		return nil
 	}
 	low, high := f.scores()
+	whole := f.Status == 0 && f.Since.IsZero() && f.Until.IsZero()
+	type piece struct {
+		state  State
+		count  *redis.IntCmd
+		newest *redis.ZSliceCmd
+	}
+	pieces := make([][]piece, len(causes))
+	deaths := make([]*redis.MapStringStringCmd, len(causes))
 	pipe := s.redis.TxPipeline() // one app, one slot; an entry is counted in one state only
-	counts := make([]*redis.IntCmd, 0, len(causes)*len(States()))
-	newest := make([]*redis.StringSliceCmd, 0, cap(counts))
-	for _, c := range causes {
+	for i, c := range causes {
+		deaths[i] = pipe.HGetAll(ctx, causeDeathsKey(app, c.ID))
 		for _, state := range States() {
-			key := causeSetKey(app, state, c.ID)
-			counts = append(counts, pipe.ZCount(ctx, key, low, high))
-			newest = append(newest, pipe.ZRevRangeByScore(ctx, key, &redis.ZRangeBy{Min: low, Max: high, Count: 1}))
+			for _, key := range c.sets(f, state) {
+				p := piece{state: state}
+				if !whole {
+					p.count = pipe.ZCount(ctx, key, low, high)
+				}
+				p.newest = pipe.ZRevRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{Min: low, Max: high, Count: 1})
+				pieces[i] = append(pieces[i], p)
+			}
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("count entries of %s: %w", app, err)
 	}
 	for i := range causes {
-		causes[i].Counts = map[State]int{}
-		for j, state := range States() {
-			n := int(counts[i*len(States())+j].Val())
-			if n == 0 {
-				continue
+		c := &causes[i]
+		c.Trend = readTrend(deaths[i].Val(), s.now())
+		c.Counts = map[State]int{}
+		if whole {
+			c.Counts = maps.Clone(c.total)
+		}
+		var sampled piece
+		at := 0.0
+		for _, p := range pieces[i] {
+			if p.count != nil && p.count.Val() > 0 {
+				c.Counts[p.state] += int(p.count.Val())
 			}
-			causes[i].Counts[state] = n
-			if causes[i].Sample == "" {
-				causes[i].Sample = newest[i*len(States())+j].Val()[0]
+			if z := p.newest.Val(); len(z) == 1 && (c.Sample == "" || p.state == sampled.state && z[0].Score > at) {
+				c.Sample, _ = z[0].Member.(string)
+				sampled, at = p, z[0].Score
 			}
 		}
 	}
 	return nil
 }
 
-// countByStatus counts by reading entries: the status is not the cause's.
-func (s *Store) countByStatus(ctx context.Context, f Filter, causes []Cause) error {
+// countEntries counts by reading entries.
+func (s *Store) countEntries(ctx context.Context, f Filter, causes []Cause) error {
 	f.State = "" // the counts are of all states
 	for i := range causes {
 		c := &causes[i]
 		c.Counts = map[State]int{}
-		f.App, f.Cause = c.App, c.ID
-		dead := false
-		err := s.Each(ctx, f, func(e Entry) error {
-			c.Counts[e.State]++
-			if c.Sample == "" || e.State == StateDead && !dead {
-				c.Sample, dead = e.ID, e.State == StateDead
-			}
+	}
+	if len(causes) == 0 {
+		return nil
+	}
+	byID := map[string]*Cause{}
+	for i := range causes {
+		byID[causes[i].ID] = &causes[i]
+	}
+	f.App = causes[0].App
+	sampled := map[string]State{}
+	return s.Each(ctx, f, func(e Entry) error {
+		c := byID[e.Cause]
+		if c == nil { // it came up meanwhile
 			return nil
-		})
-		if err != nil {
-			return err
 		}
+		c.Counts[e.State]++
+		if c.Sample == "" || e.State == StateDead && sampled[c.ID] != StateDead {
+			c.Sample, sampled[c.ID] = e.ID, e.State
+		}
+		return nil
+	})
+}
+
+// Acknowledge notes that a person knows of a cause.
+func (s *Store) Acknowledge(ctx context.Context, app, cause string, by Actor) error {
+	return s.triage(ctx, app, cause, TriageAcknowledged, ActionAcknowledge, by)
+}
+
+// Ignore notes that a person does not want to hear of a cause again.
+func (s *Store) Ignore(ctx context.Context, app, cause string, by Actor) error {
+	return s.triage(ctx, app, cause, TriageIgnored, ActionIgnore, by)
+}
+
+// Reopen takes Acknowledge or Ignore back.
+func (s *Store) Reopen(ctx context.Context, app, cause string, by Actor) error {
+	return s.triage(ctx, app, cause, TriageOpen, ActionReopen, by)
+}
+
+// triage notes what a person makes of a cause. Its error wraps ErrNotFound when
+// there is no such cause, and is a *tasks.FieldError for a bad app.
+func (s *Store) triage(ctx context.Context, app, cause string, state TriageState, action string, by Actor) error {
+	c, err := s.GetCause(ctx, app, cause)
+	if err != nil {
+		return err
+	}
+	pipe := s.redis.TxPipeline()
+	pipe.HSet(ctx, causeKey(app, cause), "triage", string(state), "triage_by", tasks.Printable(by.Name, wordMax),
+		"triage_note", tasks.Printable(by.Note, noteMax), "triage_at", s.now().UnixMilli())
+	count := 0
+	for _, n := range c.total {
+		count += n
+	}
+	s.audited(ctx, pipe, action, app, cause, count, by)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("%s cause %s: %w", action, cause, err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -24,6 +25,12 @@ var (
 	releaseSource string
 	//go:embed lua/unknown.lua
 	unknownSource string
+	//go:embed lua/turn.lua
+	turnSource string
+	//go:embed lua/advance.lua
+	advanceSource string
+	//go:embed lua/lease.lua
+	leaseSource string
 
 	changeScript  = redis.NewScript(changeSource)
 	purgeScript   = redis.NewScript(purgeSource)
@@ -31,63 +38,119 @@ var (
 	pageScript    = redis.NewScript(pageSource)
 	releaseScript = redis.NewScript(releaseSource)
 	unknownScript = redis.NewScript(unknownSource)
+	turnScript    = redis.NewScript(turnSource)
+	advanceScript = redis.NewScript(advanceSource)
+	leaseScript   = redis.NewScript(leaseSource)
 )
 
 // changeTries bounds how often a change starts over because somebody else's
 // came first. Each time, that other change was made.
 const changeTries = 20
 
-var errBusy = errors.New("changed by others all the time")
+var (
+	errBusy = errors.New("changed by others all the time")
+	// errNewCause says that Redis must be told what the cause of the change is.
+	errNewCause = errors.New("the cause is new")
+	// errTooManyCauses says that the app has CausesMax causes.
+	errTooManyCauses = errors.New("too many causes")
+)
+
+// A change is what happens to an entry.
+type change struct {
+	op    string // for errors
+	app   string
+	id    string
+	cause *Cause // that it leads to, when it may be a new one
+	death bool   // a task died
+	by    Actor
+	// fresh says that there is most likely no entry yet, so that none is looked for
+	// at first.
+	fresh bool
+	// edit says what the entry becomes. It gets nil when there is no entry, and
+	// returns nil to leave it as it is.
+	edit func(old *record) (*record, error)
+}
 
 // change is the one way in which an entry changes: it reads the record, lets
 // edit say what it becomes, and writes that if the entry is still as it was
-// read; otherwise it starts over. edit gets nil when there is no entry, and
-// returns nil to leave it as it is. cause is given when the change leads to a
-// cause that may be new.
-func (s *Store) change(ctx context.Context, op, app, id string, cause *Cause, edit func(old *record) (*record, error)) error {
-	for range changeTries {
-		old, err := s.load(ctx, app, id)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", op, id, err)
+// read; otherwise it starts over.
+func (s *Store) change(ctx context.Context, c change) error {
+	fail := func(err error) error { return fmt.Errorf("%s %s: %w", c.op, c.id, err) }
+	for try := range changeTries {
+		var old *record
+		if !c.fresh || try > 0 {
+			var err error
+			if old, err = s.load(ctx, c.app, c.id); err != nil {
+				return fail(err)
+			}
 		}
-		r, err := edit(old)
+		r, err := c.edit(old)
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", op, id, err)
+			return fail(err)
 		}
 		if r == nil {
 			return nil
 		}
-		made, err := s.swap(ctx, old, r, cause)
+		made, err := s.swap(ctx, old, r, c)
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", op, id, err)
+			return fail(err)
 		}
 		if made {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s %s: %w", op, id, errBusy)
+	return fail(errBusy)
 }
 
 // swap writes r in the place of old, which is nil for a new entry. It says
 // whether old was still there.
-func (s *Store) swap(ctx context.Context, old, r *record, cause *Cause) (bool, error) {
-	body, err := r.encode()
-	if err != nil {
-		return false, err
-	}
+func (s *Store) swap(ctx context.Context, old, r *record, c change) (bool, error) {
 	if old == nil {
 		// Before the entry, so that no entry is ever out of Find's sight.
-		if err := s.redis.SAdd(ctx, tasks.AppsKey, r.app).Err(); err != nil {
+		if err := s.enrollOnce(ctx, r.app); err != nil {
 			return false, err
 		}
 	}
-	from, oldHead := r, ""
-	if old != nil {
-		from, oldHead = old, old.head()
+	command, err := s.compose(old, r, c)
+	if err != nil {
+		return false, err
 	}
-	ends, begins, ended := "", "", ""
+	made, err := command.answer(changeScript.Run(ctx, s.redis, command.keys, command.args...))
+	if errors.Is(err, errNewCause) {
+		command.args = append(command.args, c.cause.fields()...)
+		made, err = command.answer(changeScript.Run(ctx, s.redis, command.keys, command.args...))
+	}
+	return made, err
+}
+
+// A changeCommand is one call of the script that changes entries.
+type changeCommand struct {
+	keys []string
+	args []any
+}
+
+// compose is the call that writes r in the place of old.
+func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
+	body, err := r.encode(s.codec)
+	if err != nil {
+		return changeCommand{}, err
+	}
+	from, oldHead, oldState := r, "", State("")
+	if old != nil {
+		from, oldHead, oldState = old, old.head(), old.state
+	}
+	ends, begins, ended, died, counted := "", "", "", "", ""
+	countedBy := noOp
 	if old != nil && old.state == StateResending {
 		ends = old.queueID()
+		if old.op != "" && r.state == StateResolved {
+			counted, countedBy = opDelivered, old.op
+		} else if old.op != "" {
+			counted, countedBy = opDeadAgain, old.op
+		}
+	}
+	if c.by.op != "" {
+		counted, countedBy = opChanged, c.by.op
 	}
 	switch r.state {
 	case StateResending:
@@ -95,18 +158,53 @@ func (s *Store) swap(ctx context.Context, old, r *record, cause *Cause) (bool, e
 	case StateResolved, StateDiscarded:
 		ended = "1"
 	}
+	if c.death {
+		died = "1"
+	}
+	line := ""
+	if c.by.Name != "" && c.by.op == "" {
+		line = AuditLine{
+			At: r.changed, By: c.by.Name, Action: r.body.Events[len(r.body.Events)-1].Action, App: r.app, What: r.id, Count: 1, Why: c.by.Note,
+		}.encode()
+	}
 	keys := []string{
 		tasks.EntryKey(r.app, r.id),
-		appKey(r.app, from.state), causeSetKey(r.app, from.state, from.cause),
-		appKey(r.app, r.state), causeSetKey(r.app, r.state, r.cause),
-		unconfirmedKey(r.app), endedKey(r.app), causesKey(r.app), causeKey(r.app, r.cause),
+		appKey(r.app, from.state), causeSetKey(r.app, from.state, from.cause, from.status),
+		appKey(r.app, r.state), causeSetKey(r.app, r.state, r.cause, r.status),
+		unconfirmedKey(r.app), endedKey(r.app), causesKey(r.app),
+		causeKey(r.app, from.cause), causeKey(r.app, r.cause), causeDeathsKey(r.app, r.cause),
+		opKey(r.app, countedBy), auditKey(r.app),
 	}
-	args := []any{
-		r.id, oldHead, r.head(), body, r.last.UnixMilli(), r.changed.UnixMilli(), ends, begins, ended, r.cause,
+	listed := 0
+	if old == nil || !old.last.Equal(r.last) || !slices.Equal(old.body.Buckets, r.body.Buckets) {
+		listed = len(r.body.Buckets)
+		keys = append(keys, bucketKeys(r.app, r.body.Buckets)...)
+		if old != nil {
+			keys = append(keys, bucketKeys(r.app, slices.DeleteFunc(slices.Clone(old.body.Buckets), func(bucket int) bool {
+				return slices.Contains(r.body.Buckets, bucket)
+			}))...)
+		}
 	}
-	if cause != nil {
-		args = append(args, cause.fields()...)
+	print := ""
+	if c.cause != nil {
+		print = c.cause.print()
 	}
-	made, err := changeScript.Run(ctx, s.redis, keys, args...).Bool()
-	return made, err
+	return changeCommand{keys, []any{
+		r.id, oldHead, r.head(), body, r.last.UnixMilli(), r.changed.UnixMilli(), ends, begins, ended,
+		string(oldState), string(r.state), died, counted, line, auditMax, r.cause, print, r.status, listed, CausesMax,
+	}}, nil
+}
+
+// answer reads what the script returned: whether the change was made.
+func (changeCommand) answer(cmd *redis.Cmd) (bool, error) {
+	switch n, err := cmd.Int(); {
+	case err != nil:
+		return false, err
+	case n == -1:
+		return false, errNewCause
+	case n == -2:
+		return false, errTooManyCauses
+	default:
+		return n == 1, nil
+	}
 }

@@ -20,7 +20,7 @@ import (
 // refuses the payload; for a task that this version can't read they are those
 // of [tasks.Decode]; any other is a failure of Redis.
 func (s *Store) Edit(ctx context.Context, app, id string, payload json.RawMessage, by Actor) error {
-	return s.change(ctx, "edit", app, id, nil, func(old *record) (*record, error) {
+	return s.change(ctx, change{op: "edit", app: app, id: id, by: by, edit: func(old *record) (*record, error) {
 		if err := old.mustBe(app, id, StateDead); err != nil {
 			return nil, err
 		}
@@ -46,8 +46,9 @@ func (s *Store) Edit(ctx context.Context, app, id string, payload json.RawMessag
 		if r.raw, err = tasks.Encode(t); err != nil {
 			return nil, err
 		}
+		r.about(t.Payload)
 		return r, nil
-	})
+	}})
 }
 
 // Settle ends a dead letter whose call was executed, as a person has found
@@ -68,7 +69,7 @@ func (s *Store) Settle(ctx context.Context, app, id string, by Actor) (left int,
 		return 0, fmt.Errorf("settle %s: %w", id, err)
 	}
 	if rest == nil {
-		return 0, s.change(ctx, "settle", app, id, nil, func(old *record) (*record, error) {
+		return 0, s.change(ctx, change{op: "settle", app: app, id: id, by: by, edit: func(old *record) (*record, error) {
 			if err := old.mustBe(app, id, StateDead); err != nil {
 				return nil, err
 			}
@@ -76,10 +77,10 @@ func (s *Store) Settle(ctx context.Context, app, id string, by Actor) (left int,
 				return nil, ErrRest
 			}
 			return old.next(StateResolved, s.now(), ActionSettled, by), nil
-		})
+		}})
 	}
 	cause := newCause(Death{Task: tasks.Task{App: app, Payload: rest}, Reason: ReasonRest, Verdict: verdictRest()})
-	err = s.change(ctx, "settle", app, id, &cause, func(old *record) (*record, error) {
+	err = s.change(ctx, change{op: "settle", app: app, id: id, cause: &cause, by: by, edit: func(old *record) (*record, error) {
 		if err := old.mustBe(app, id, StateDead); err != nil {
 			return nil, err
 		}
@@ -88,8 +89,9 @@ func (s *Store) Settle(ctx context.Context, app, id string, by Actor) (left int,
 		}
 		r := old.next(StateDead, s.now(), ActionSettled, by)
 		r.cause, r.body.Unknown, r.body.Description = cause.ID, nil, ""
+		r.about(rest)
 		return r, r.narrow(rest)
-	})
+	}})
 	return len(tasks.Targets(rest)), err
 }
 

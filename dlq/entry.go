@@ -146,14 +146,18 @@ type Event struct {
 	Action string    `json:"action"`
 	By     string    `json:"by,omitempty"`   // the person; empty for emq itself
 	Note   string    `json:"note,omitempty"` // why
+	Op     string    `json:"op,omitempty"`   // the operation that it was a part of; see Operation
 	// Before is the payload that an edit replaced, secrets included.
 	Before json.RawMessage `json:"before,omitempty"`
 }
 
-// An Actor is who changes something, and why. It is kept in the entry's events.
+// An Actor is who changes something, and why. It is kept in the entry's events
+// and, when it has a name, in the audit.
 type Actor struct {
-	Name string
+	Name string // empty for emq itself
 	Note string
+
+	op string // the operation that it acts in; its audit is the operation's
 }
 
 // An Entry is a dead letter. Times are to the millisecond, in UTC.
@@ -199,6 +203,8 @@ type Entry struct {
 	Unknown []string `json:"unknown,omitempty"`
 	// Raw is the wire encoding of the task with that payload, secrets included.
 	Raw []byte `json:"-"`
+
+	subjects []string // the users, groups and rooms that the payload is about
 }
 
 // Redacted returns the entry with the secrets of its payload hidden and without
@@ -211,4 +217,13 @@ func (e Entry) Redacted() Entry {
 	}
 	e.Raw = nil
 	return e
+}
+
+// words turns typed words into plain ones.
+func words[T ~string](typed []T) []string {
+	plain := make([]string, len(typed))
+	for i, w := range typed {
+		plain[i] = string(w)
+	}
+	return plain
 }

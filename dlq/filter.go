@@ -14,23 +14,69 @@ import (
 
 // A Filter selects entries. A zero field selects any.
 type Filter struct {
-	App   string
-	Kind  tasks.Kind
-	Class errclass.Class
-	Error string
-	Cause string // ID of a cause, or at least the first 4 characters of one
-	State State
-	// Status of the last answer. It alone is looked up in the entries
-	// themselves, so a rare one in a large store takes its time.
-	Status int
+	App    string
+	Kind   tasks.Kind
+	Class  errclass.Class
+	Error  string
+	Cause  string // ID of a cause, or at least the first 4 characters of one
+	State  State
+	Status int       // of the last answer
 	Since  time.Time // last failed then or later
 	Until  time.Time // last failed before
+	// Target is a user, group or room that the call is about.
+	Target string
+	// Text stands anywhere in the entry.
+	Text string
+
+	// known leaves out what is of unknown outcome.
+	known bool
 }
 
 // Empty says whether the filter selects everything.
 func (f Filter) Empty() bool {
 	return f.App == "" && f.Kind == "" && f.Class == "" && f.Error == "" && f.Cause == "" && f.State == "" &&
-		f.Status == 0 && f.Since.IsZero() && f.Until.IsZero()
+		f.Status == 0 && f.Since.IsZero() && f.Until.IsZero() && f.Target == "" && f.Text == ""
+}
+
+// String is the filter as the flags of a command line.
+func (f Filter) String() string {
+	var b strings.Builder
+	add := func(name, value string) {
+		if value == "" {
+			return
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		if strings.ContainsAny(value, " \t\n'\"$`\\") {
+			value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+		}
+		b.WriteString("--" + name + " " + value)
+	}
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339)
+	}
+	status := ""
+	if f.Status != 0 {
+		status = strconv.Itoa(f.Status)
+	}
+	add("app", f.App)
+	add("kind", string(f.Kind))
+	add("class", string(f.Class))
+	add("error", f.Error)
+	add("status", status)
+	add("cause", f.Cause)
+	add("target", f.Target)
+	add("text", f.Text)
+	add("since", at(f.Since))
+	add("until", at(f.Until))
+	if b.Len() == 0 {
+		return "--all"
+	}
+	return b.String()
 }
 
 // validate returns a *tasks.FieldError.
@@ -54,13 +100,29 @@ func (f Filter) validate() error {
 
 // byCause says whether causes must be selected.
 func (f Filter) byCause() bool {
-	return f.Kind != "" || f.Class != "" || f.Error != "" || f.Cause != ""
+	return f.Kind != "" || f.Class != "" || f.Error != "" || f.Cause != "" || f.Status != 0 || f.known
 }
+
+// free says whether entries must be read to know which ones it selects.
+func (f Filter) free() bool { return f.Target != "" || f.Text != "" }
 
 // selects says whether the filter selects entries of c.
 func (f Filter) selects(c Cause) bool {
 	return (f.Kind == "" || f.Kind == c.Kind) && (f.Class == "" || f.Class == c.Class) &&
-		(f.Error == "" || f.Error == c.Error) && strings.HasPrefix(c.ID, f.Cause)
+		(f.Error == "" || f.Error == c.Error) && strings.HasPrefix(c.ID, f.Cause) &&
+		(!f.known || c.Reason != ReasonUnknownOutcome)
+}
+
+// matches says whether the filter selects the entry, as far as the entry alone
+// and its cause tell, but for its text.
+func (f Filter) matches(e *Entry) bool {
+	return (f.App == "" || f.App == e.App) && (f.Kind == "" || f.Kind == e.Kind) && (f.Class == "" || f.Class == e.Class) &&
+		(f.Error == "" || f.Error == e.Error) && strings.HasPrefix(e.Cause, f.Cause) &&
+		(f.State == "" || f.State == e.State) && (f.Status == 0 || f.Status == e.Status) &&
+		(f.Since.IsZero() || e.LastFailedAt.UnixMilli() >= ceilMS(f.Since)) &&
+		(f.Until.IsZero() || e.LastFailedAt.UnixMilli() < ceilMS(f.Until)) &&
+		(!f.known || e.Reason != ReasonUnknownOutcome) &&
+		(f.Target == "" || slices.ContainsFunc(e.subjects, func(subject string) bool { return strings.EqualFold(subject, f.Target) }))
 }
 
 // states lists the states that the filter selects.
@@ -131,12 +193,16 @@ func (p position) cursor() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.at, 10) + " " + p.app + " " + p.id))
 }
 
+func badCursor() error {
+	return &tasks.FieldError{Field: "cursor", Bound: "must be the one that an earlier page gave, unchanged"}
+}
+
 // readCursor reads a cursor; "" is the zero position, before all entries.
 func readCursor(cursor string) (position, error) {
 	if cursor == "" {
 		return position{}, nil
 	}
-	bad := &tasks.FieldError{Field: "cursor", Bound: "must be the one that an earlier page gave, unchanged"}
+	bad := badCursor()
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return position{}, bad

@@ -1,6 +1,10 @@
 package dlq
 
-import "github.com/imqueue/emq/tasks"
+import (
+	"strconv"
+
+	"github.com/imqueue/emq/tasks"
+)
 
 // The keys of the store. Those of an app share the hash tag {app}. The entry
 // itself (a string, see record) is at tasks.EntryKey. No other key begins with
@@ -10,11 +14,15 @@ import "github.com/imqueue/emq/tasks"
 // of the last failure, in milliseconds).
 func appKey(app string, state State) string { return tasks.AppKey(app, "dls:"+string(state)) }
 
-// causeSetKey lists the entries of a cause in one state (a sorted set, as that
-// of appKey).
-func causeSetKey(app string, state State, cause string) string {
-	return tasks.AppKey(app, "dls:"+string(state)+":"+cause)
+// causeSetKey lists the entries of a cause in one state whose last answer had a
+// status (a sorted set, as that of appKey).
+func causeSetKey(app string, state State, cause string, status int) string {
+	return tasks.AppKey(app, "dls:"+string(state)+":"+cause+":"+strconv.Itoa(status))
 }
+
+// bucketKey lists the entries about some users, groups and rooms in any state (a
+// sorted set, as that of appKey).
+func bucketKey(app string, bucket int) string { return tasks.AppKey(app, "dli:"+strconv.Itoa(bucket)) }
 
 // unconfirmedKey lists the resends that are marked but not known to be queued
 // (a sorted set: the ID in the queue by the time of the mark, in milliseconds).
@@ -27,8 +35,28 @@ func endedKey(app string) string { return tasks.AppKey(app, "dls:ended") }
 // causesKey lists the causes of an app (a set of cause IDs).
 func causesKey(app string) string { return tasks.AppKey(app, "causes") }
 
-// causeKey describes a cause (a hash).
+// causeKey describes a cause and counts its entries by state (a hash).
 func causeKey(app, cause string) string { return tasks.AppKey(app, "cause:"+cause) }
+
+// causeDeathsKey counts the deaths of a cause by time (a hash: "m" and the number of
+// ten minutes since 1970, or "h" and the number of hours, to the count).
+func causeDeathsKey(app, cause string) string { return tasks.AppKey(app, "deaths:"+cause) }
+
+// opsKey lists the operations of an app (a sorted set: ID by the time when it was
+// made, in milliseconds), and activeOpsKey those of them that have work left (a set).
+func opsKey(app string) string       { return tasks.AppKey(app, "ops") }
+func activeOpsKey(app string) string { return tasks.AppKey(app, "ops:active") }
+
+// opKey is an operation (a hash, see operation.go), and opMembersKey lists its
+// members (a list of "ID TIME", the newest last failure first).
+func opKey(app, op string) string        { return tasks.AppKey(app, "op:"+op) }
+func opMembersKey(app, op string) string { return tasks.AppKey(app, "op:"+op+":members") }
+
+// opsLeaseKey says which worker has the operations of an app to itself (a string).
+func opsLeaseKey(app string) string { return tasks.AppKey(app, "ops:lease") }
+
+// auditKey is the audit of an app (a stream, one line in JSON each).
+func auditKey(app string) string { return tasks.AppKey(app, "audit") }
 
 // holdsKey lists the holds of an app (a hash: family, or "" for the whole app,
 // to the hold in JSON).

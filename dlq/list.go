@@ -18,43 +18,74 @@ const (
 	PageMax     = 1000
 )
 
+// scanMax is how many entries a page reads at most to find those that a filter by
+// target or text selects.
+const scanMax = 5000
+
+// A Page is a piece of a list of entries.
+type Page struct {
+	Entries []Entry
+	Next    string // cursor of the next page; "" when there is none
+	Read    int    // how many entries were looked at
+}
+
 // List reads a page of the entries that the filter selects, the newest last
-// failure first. next is the cursor of the next page, "" when there is none.
-// limit is 1 to PageMax; 0 means PageDefault.
+// failure first. limit is 1 to PageMax; 0 means PageDefault. Under a filter by
+// target or text, a page may hold fewer entries than limit, even none, and
+// have a next one: it ends when enough entries were looked at.
 //
 // From page to page no entry is repeated or left out, whatever comes in at the
 // head meanwhile. An entry that dies again meanwhile moves to the head.
 //
 // Errors: a *tasks.FieldError for a bad filter, cursor or limit, otherwise a
 // failure of Redis.
-func (s *Store) List(ctx context.Context, f Filter, cursor string, limit int) (entries []Entry, next string, err error) {
-	if limit == 0 {
-		limit = PageDefault
-	}
-	if limit < 0 || limit > PageMax {
-		return nil, "", &tasks.FieldError{Field: "limit", Value: strconv.Itoa(limit), Bound: fmt.Sprintf("1 to %d", PageMax)}
+func (s *Store) List(ctx context.Context, f Filter, cursor string, limit int) (Page, error) {
+	limit, err := pageLimit(limit)
+	if err != nil {
+		return Page{}, err
 	}
 	if err := f.validate(); err != nil {
-		return nil, "", err
+		return Page{}, err
 	}
 	after, err := readCursor(cursor)
 	if err != nil {
-		return nil, "", err
+		return Page{}, err
 	}
-	err = s.walk(ctx, f, after, limit, func(p position, e Entry, more bool) error {
-		entries = append(entries, e)
-		if len(entries) < limit {
-			return nil
+	size := limit
+	if f.free() {
+		size = PageMax / 2
+	}
+	var page Page
+	err = s.walk(ctx, f, after, size, func(seen []seen, more bool) error {
+		for i, x := range seen {
+			page.Read++
+			if x.entry != nil {
+				page.Entries = append(page.Entries, *x.entry)
+			}
+			if len(page.Entries) == limit || page.Read == scanMax {
+				if more || i < len(seen)-1 {
+					page.Next = x.at.cursor()
+				}
+				return errStop
+			}
 		}
-		if more {
-			next = p.cursor()
-		}
-		return errStop
+		return nil
 	})
 	if err != nil && !errors.Is(err, errStop) {
-		return nil, "", err
+		return Page{}, err
 	}
-	return entries, next, nil
+	return page, nil
+}
+
+// pageLimit checks how many things a page is to hold.
+func pageLimit(limit int) (int, error) {
+	if limit == 0 {
+		return PageDefault, nil
+	}
+	if limit < 0 || limit > PageMax {
+		return 0, &tasks.FieldError{Field: "limit", Value: strconv.Itoa(limit), Bound: fmt.Sprintf("1 to %d", PageMax)}
+	}
+	return limit, nil
 }
 
 // Each calls fn for every entry that the filter selects, newest last failure
@@ -64,23 +95,48 @@ func (s *Store) Each(ctx context.Context, f Filter, fn func(Entry) error) error 
 	if err := f.validate(); err != nil {
 		return err
 	}
-	return s.walk(ctx, f, position{}, PageMax/2, func(_ position, e Entry, _ bool) error { return fn(e) })
+	return s.walk(ctx, f, position{}, PageMax/2, func(seen []seen, _ bool) error {
+		for _, x := range seen {
+			if x.entry == nil {
+				continue
+			}
+			if err := fn(*x.entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// Count counts the entries that the filter selects.
+// Count counts the entries that the filter selects. It reads no entries, unless
+// the filter names a target or a text.
 func (s *Store) Count(ctx context.Context, f Filter) (int, error) {
 	if err := f.validate(); err != nil {
 		return 0, err
 	}
-	count := 0
-	if f.Status != 0 {
+	if f.free() {
+		count := 0
 		err := s.Each(ctx, f, func(Entry) error { count++; return nil })
 		return count, err
 	}
+	return s.candidates(ctx, f)
+}
+
+// Candidates is how many entries must be looked at to find all that the filter
+// selects: with a filter by target or text more than there are.
+func (s *Store) Candidates(ctx context.Context, f Filter) (int, error) {
+	if err := f.validate(); err != nil {
+		return 0, err
+	}
+	return s.candidates(ctx, f)
+}
+
+func (s *Store) candidates(ctx context.Context, f Filter) (int, error) {
 	sets, err := s.sets(ctx, f)
 	if err != nil {
 		return 0, err
 	}
+	count := 0
 	low, high := f.scores()
 	for app, keys := range sets {
 		pipe := s.redis.TxPipeline()
@@ -101,38 +157,43 @@ func (s *Store) Count(ctx context.Context, f Filter) (int, error) {
 // errStop ends a walk.
 var errStop = errors.New("stop")
 
-// walk visits the selected entries after a position in order, from the head for
-// the zero position, reading size at a time. visit also learns whether there may
-// be more.
-func (s *Store) walk(ctx context.Context, f Filter, after position, size int, visit func(p position, e Entry, more bool) error) error {
-	if f.Status != 0 {
-		size = PageMax // most of what is read may not be what is looked for
-	}
+// seen is a position that a walk came by, and the entry there if it is selected.
+type seen struct {
+	at    position
+	entry *Entry
+}
+
+// walk visits the entries after a position in order, from the head for the zero
+// position, reading size at a time: those that may be selected, with those that are.
+// visit also learns whether there may be more.
+func (s *Store) walk(ctx context.Context, f Filter, after position, size int, visit func(piece []seen, more bool) error) error {
 	sets, err := s.sets(ctx, f)
 	if err != nil {
 		return err
 	}
 	low, _ := f.scores()
 	after = f.begin(after)
+	reader := s.newReader(f)
 	for {
 		found, more, err := s.page(ctx, sets, after, low, size)
 		if err != nil {
 			return err
 		}
-		entries, err := s.read(ctx, found)
+		entries, err := reader.read(ctx, found)
 		if err != nil {
 			return fmt.Errorf("read entries: %w", err)
 		}
+		piece := make([]seen, len(found))
 		for i, e := range entries {
+			piece[i].at = found[i]
 			// One that went, or moved to the head, or changed its state between
 			// the two reads is as if it had done so before the first.
-			if e == nil || !e.unreadable() && (e.LastFailedAt.UnixMilli() != found[i].at ||
-				f.State != "" && e.State != f.State || f.Status != 0 && e.Status != f.Status) {
-				continue
+			if e != nil && (e.unreadable() && !f.free() || e.LastFailedAt.UnixMilli() == found[i].at && f.matches(e)) {
+				piece[i].entry = e
 			}
-			if err := visit(found[i], *e, more || i < len(entries)-1); err != nil {
-				return err
-			}
+		}
+		if err := visit(piece, more); err != nil {
+			return err
 		}
 		if !more {
 			return nil
@@ -141,7 +202,8 @@ func (s *Store) walk(ctx context.Context, f Filter, after position, size int, vi
 	}
 }
 
-// sets are the sorted sets that together hold the selected entries, by app.
+// sets are the sorted sets that together hold the entries that may be selected, by
+// app.
 func (s *Store) sets(ctx context.Context, f Filter) (map[string][]string, error) {
 	apps, err := s.appsOf(ctx, f)
 	if err != nil {
@@ -149,20 +211,26 @@ func (s *Store) sets(ctx context.Context, f Filter) (map[string][]string, error)
 	}
 	sets := map[string][]string{}
 	for _, app := range apps {
-		if !f.byCause() {
+		switch {
+		case f.Target != "":
+			sets[app] = bucketKeys(app, []int{bucketOf(f.Target), wideBucket})
+		case f.byCause():
+			causes, err := s.selectCauses(ctx, app, f)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range causes {
+				for _, state := range f.states() {
+					sets[app] = append(sets[app], c.sets(f, state)...)
+				}
+			}
+		default:
 			for _, state := range f.states() {
 				sets[app] = append(sets[app], appKey(app, state))
 			}
-			continue
 		}
-		causes, err := s.causesOf(ctx, app, f)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range causes {
-			for _, state := range f.states() {
-				sets[app] = append(sets[app], causeSetKey(app, state, c.ID))
-			}
+		if len(sets[app]) == 0 {
+			delete(sets, app)
 		}
 	}
 	return sets, nil
@@ -187,25 +255,21 @@ func (s *Store) page(ctx context.Context, sets map[string][]string, after positi
 		if app < after.app {
 			itself = "1" // the same ID at the same time comes after, in this app
 		}
-		pieces, err := pageScript.Run(ctx, s.redis, keys, after.at, after.id, itself, low, limit).Slice()
+		list, err := pageScript.Run(ctx, s.redis, keys, after.at, after.id, itself, low, limit).StringSlice()
 		if err != nil {
 			return nil, false, fmt.Errorf("list entries of %s: %w", app, err)
 		}
-		for _, piece := range pieces {
-			list, _ := piece.([]any)
-			for i := 2; i < len(list); i += 2 {
-				id, _ := list[i-1].(string)
-				score, _ := list[i].(string)
-				at, err := strconv.ParseFloat(score, 64)
-				if err != nil {
-					return nil, false, fmt.Errorf("list entries of %s: time of %s: %w", app, id, errDamaged)
-				}
-				found = append(found, position{at: int64(at), id: id, app: app})
+		for i := 2; i < len(list); i += 2 {
+			at, err := strconv.ParseFloat(list[i], 64)
+			if err != nil {
+				return nil, false, fmt.Errorf("list entries of %s: time of %s: %w", app, list[i-1], errDamaged)
 			}
-			more = more || len(list) > 0 && list[0] == "1"
+			found = append(found, position{at: int64(at), id: list[i-1], app: app})
 		}
+		more = more || len(list) > 0 && list[0] == "1"
 	}
 	slices.SortFunc(found, position.compare)
+	found = slices.Compact(found) // two buckets may list one entry
 	if len(found) > limit {
 		found, more = found[:limit], true
 	}

@@ -22,7 +22,8 @@ func (w *world) pages(f Filter, limit int, between func()) []string {
 	var ids []string
 	cursor := ""
 	for {
-		entries, next, err := w.store.List(w.ctx, f, cursor, limit)
+		page, err := w.store.List(w.ctx, f, cursor, limit)
+		entries, next := page.Entries, page.Next
 		w.ok(err)
 		if len(entries) > limit || next != "" && len(entries) < limit {
 			w.t.Fatalf("%d entries on a page of %d, next %q", len(entries), limit, next)
@@ -69,7 +70,8 @@ func testPages(t *testing.T, w *world) {
 	if err := w.store.Each(w.ctx, Filter{}, func(Entry) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
 		t.Errorf("each after its error: %d calls, %v", n, err)
 	}
-	entries, next, err := w.store.List(w.ctx, Filter{}, "", 0)
+	first, err := w.store.List(w.ctx, Filter{}, "", 0)
+	entries, next := first.Entries, first.Next
 	if err != nil || len(entries) != 23 || next != "" {
 		t.Errorf("default limit: %d, %q, %v", len(entries), next, err)
 	}
@@ -112,7 +114,8 @@ func testAppsPages(t *testing.T, w *world) {
 	for _, limit := range []int{1, 2, 4, 5, 18} {
 		var got []string
 		for cursor := ""; ; {
-			entries, next, err := w.store.List(w.ctx, Filter{}, cursor, limit)
+			page, err := w.store.List(w.ctx, Filter{}, cursor, limit)
+			entries, next := page.Entries, page.Next
 			w.ok(err)
 			for _, e := range entries {
 				got = append(got, e.App+e.ID)
@@ -177,7 +180,8 @@ func testMovingPages(t *testing.T, w *world) {
 func testListRace(t *testing.T, w *world) {
 	ids := func(s *Store, f Filter) string {
 		t.Helper()
-		page, next, err := s.List(w.ctx, f, "", 2)
+		read, err := s.List(w.ctx, f, "", 2)
+		page, next := read.Entries, read.Next
 		w.ok(err)
 		var list []string
 		for _, e := range page {
@@ -259,7 +263,8 @@ func testFilters(t *testing.T, w *world) {
 		for _, limit := range []int{1, 2, 50} {
 			entries := []string{}
 			for cursor := ""; ; {
-				page, next, err := w.store.List(w.ctx, tc.f, cursor, limit)
+				read, err := w.store.List(w.ctx, tc.f, cursor, limit)
+				page, next := read.Entries, read.Next
 				w.ok(err)
 				for _, e := range page {
 					entries = append(entries, e.ID)
@@ -281,9 +286,10 @@ func testFilters(t *testing.T, w *world) {
 	}
 
 	// A cursor from a page without Until does not pass by it.
-	_, next, err := w.store.List(w.ctx, Filter{}, "", 1)
+	first, err := w.store.List(w.ctx, Filter{}, "", 1)
 	w.ok(err)
-	page, _, err := w.store.List(w.ctx, Filter{Until: epoch.Add(time.Minute)}, next, 10)
+	second, err := w.store.List(w.ctx, Filter{Until: epoch.Add(time.Minute)}, first.Next, 10)
+	page := second.Entries
 	if err != nil || len(page) != 1 || page[0].ID != "a" {
 		t.Errorf("with a cursor before until: %+v, %v", page, err)
 	}
@@ -312,7 +318,7 @@ func TestListRefuses(t *testing.T) {
 		"cursor no id":        {cursor: encode([]byte("1 shop ")), field: "cursor"},
 	} {
 		var refused *tasks.FieldError
-		_, _, err := w.store.List(w.ctx, tc.f, tc.cursor, tc.limit)
+		_, err := w.store.List(w.ctx, tc.f, tc.cursor, tc.limit)
 		if !errors.As(err, &refused) || refused.Field != tc.field {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -360,6 +366,8 @@ func testCauses(t *testing.T, w *world) {
 		Rule: "forbidden", Error: "forbidden_op", Description: errclass.Normalise(forbidden.Description), Reason: ReasonVerdict,
 		Counts:    map[State]int{StateDead: 3, StateDiscarded: 1, StateResending: 1},
 		FirstSeen: epoch, LastSeen: epoch.Add(4 * time.Second), Sample: "f2", Why: forbidden.Why, Advice: forbidden.Advice,
+		Trend: Trend{LastHour: 5, LastDay: 5}, Triage: Triage{State: TriageOpen, OpenedAt: epoch},
+		statuses: []int{403, 400}, total: map[State]int{StateDead: 3, StateDiscarded: 1, StateResending: 1},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)

@@ -3,6 +3,7 @@ package dlq
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -182,8 +183,7 @@ func (w *world) sweep() SweepReport {
 // two sets that its state and cause name, and in the others only as it should.
 func (w *world) checkIndex() {
 	w.t.Helper()
-	keys, err := w.rdb.Keys(w.ctx, tasks.AppKey(testApp, "dls:*")).Result()
-	w.ok(err)
+	keys := w.keys(tasks.AppKey(testApp, "dls:*"))
 	in := map[string][]string{} // ID -> sets
 	for _, key := range keys {
 		members, err := w.rdb.ZRange(w.ctx, key, 0, -1).Result()
@@ -195,8 +195,19 @@ func (w *world) checkIndex() {
 			in[member] = append(in[member], key)
 		}
 	}
-	entries, err := w.rdb.Keys(w.ctx, tasks.AppKey(testApp, "dl:*")).Result()
-	w.ok(err)
+	entries := w.keys(tasks.AppKey(testApp, "dl:*"))
+	buckets := map[string][]string{} // ID -> buckets
+	for _, key := range w.keys(tasks.AppKey(testApp, "dli:*")) {
+		members, err := w.rdb.ZRangeWithScores(w.ctx, key, 0, -1).Result()
+		w.ok(err)
+		for _, m := range members {
+			id := m.Member.(string)
+			buckets[id] = append(buckets[id], key)
+			if at, err := w.rdb.ZScore(w.ctx, appKey(testApp, w.get(id).State), id).Result(); err != nil || at != m.Score {
+				w.t.Fatalf("%s is in %s at %v, in its app at %v (%v)", id, key, m.Score, at, err)
+			}
+		}
+	}
 	if len(entries) != len(in) {
 		w.t.Fatalf("%d entries, %d in sets: %v", len(entries), len(in), in)
 	}
@@ -208,6 +219,7 @@ func (w *world) checkIndex() {
 	}
 	records, errs, err := w.store.loadMany(w.ctx, at)
 	w.ok(err)
+	counts := map[string]int{} // cause and state -> entries
 	for i, r := range records {
 		id, sets := at[i].id, in[at[i].id]
 		w.ok(errs[i])
@@ -215,7 +227,7 @@ func (w *world) checkIndex() {
 			w.t.Fatalf("%s is in %v and has no entry", id, sets)
 			return
 		}
-		want := map[string]bool{appKey(testApp, r.state): true, causeSetKey(testApp, r.state, r.cause): true}
+		want := map[string]bool{appKey(testApp, r.state): true, causeSetKey(testApp, r.state, r.cause, r.status): true}
 		if r.state == StateResolved || r.state == StateDiscarded {
 			want[endedKey(testApp)] = true
 		}
@@ -228,10 +240,55 @@ func (w *world) checkIndex() {
 		if len(want) > 0 {
 			w.t.Fatalf("%s, %s of cause %s, is only in %v", id, r.state, r.cause, sets)
 		}
+		listed := bucketKeys(testApp, r.body.Buckets)
+		slices.Sort(listed)
+		slices.Sort(buckets[id])
+		if !slices.Equal(listed, buckets[id]) {
+			w.t.Fatalf("%s is in buckets %v, should be in %v", id, buckets[id], listed)
+		}
+		counts[r.cause+" "+string(r.state)]++
 		if _, known := causes[r.cause]; !known {
 			w.t.Fatalf("cause %s of %s is not listed", r.cause, id)
 		}
 	}
+	read, err := w.store.causesOf(w.ctx, testApp, Filter{})
+	w.ok(err)
+	for _, c := range read {
+		for _, state := range States() {
+			if c.total[state] != counts[c.ID+" "+string(state)] {
+				w.t.Fatalf("cause %s counts %d %s, has %d", c.ID, c.total[state], state, counts[c.ID+" "+string(state)])
+			}
+		}
+	}
+}
+
+// flush empties a Redis, and every node of a cluster.
+func flush(ctx context.Context, rdb redis.UniversalClient) error {
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return node.FlushDB(ctx).Err() })
+	}
+	return rdb.FlushDB(ctx).Err()
+}
+
+// keys lists keys by pattern, on all nodes of a cluster.
+func (w *world) keys(pattern string) []string {
+	w.t.Helper()
+	cluster, ok := w.rdb.(*redis.ClusterClient)
+	if !ok {
+		keys, err := w.rdb.Keys(w.ctx, pattern).Result()
+		w.ok(err)
+		return keys
+	}
+	var mu sync.Mutex
+	var keys []string
+	w.ok(cluster.ForEachMaster(w.ctx, func(ctx context.Context, node *redis.Client) error {
+		list, err := node.Keys(ctx, pattern).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		keys = append(keys, list...)
+		return err
+	}))
+	return keys
 }
 
 // behaviours are tested on a Redis in memory and on a real one.
@@ -278,6 +335,11 @@ var behaviours = []struct {
 	{"pauses as asynq makes them", testPauseAsAsynq},
 	{"queues of another version", testOtherVersion},
 	{"round trips", testRoundTrips},
+	{"operation", testOperation},
+	{"operations of all kinds", testOperationKinds},
+	{"operation cancelled", testOperationCancel},
+	{"operation with crashes", testOperationCrash},
+	{"operation by many", testOperationByMany},
 	{"limits", testLimits},
 	{"unknown answers", testUnknowns},
 	{"too many unknown answers", testUnknownsBound},

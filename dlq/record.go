@@ -20,8 +20,8 @@ import (
 // would take some 150 bytes more. Its head is one line of text that changes with
 // every change of the entry, so that scripts compare and set without
 // understanding it. The body is one line of JSON, and after it the task as it
-// was queued, byte for byte, until its payload is narrowed or edited. What
-// entries have in common is with their cause.
+// was queued, byte for byte, until its payload is narrowed or edited; the body
+// is compressed where that pays. What entries have in common is with their cause.
 type record struct {
 	app, id string
 
@@ -30,6 +30,8 @@ type record struct {
 	version    string // random, new with every change
 	last       time.Time
 	changed    time.Time
+	status     int    // HTTP status of the last answer; 0: there was none
+	op         string // the operation that resent it, while it is resending; else ""
 	cause      string
 
 	body recordBody
@@ -40,13 +42,15 @@ type record struct {
 // milliseconds.
 type recordBody struct {
 	Queue       string          `json:"q,omitempty"`
-	Status      int             `json:"s,omitempty"`
 	Description string          `json:"d,omitempty"`
 	Attempts    []recordAttempt `json:"a,omitempty"`
 	AttemptsOut int             `json:"ao,omitempty"`
 	Events      []recordEvent   `json:"e"`
 	EventsOut   int             `json:"eo,omitempty"`
 	Unknown     []string        `json:"u,omitempty"`
+	// Buckets of the index of subjects that list the entry, in order. They are kept
+	// here because a later version may find other subjects in a payload.
+	Buckets []int `json:"i,omitempty"`
 }
 
 type recordAttempt struct {
@@ -73,39 +77,52 @@ type recordEvent struct {
 	Action string          `json:"a"`
 	By     string          `json:"b,omitempty"`
 	Note   string          `json:"n,omitempty"`
+	Op     string          `json:"o,omitempty"`
 	Before json.RawMessage `json:"p,omitempty"`
 }
 
 // headMax is more than a head has, in bytes. The scripts know it too.
 const headMax = 256
 
+// noOp stands in a head where there is no operation.
+const noOp = "-"
+
 var errDamaged = errors.New("damaged entry")
 
 // head is the record's head. No part of it holds a space.
 func (r *record) head() string {
-	return fmt.Sprintf("%s %d %s %d %d %s", r.state, r.generation, r.version, r.last.UnixMilli(), r.changed.UnixMilli(), r.cause)
+	op := r.op
+	if op == "" {
+		op = noOp
+	}
+	return fmt.Sprintf("%s %d %s %d %d %d %s %s", r.state, r.generation, r.version,
+		r.last.UnixMilli(), r.changed.UnixMilli(), r.status, op, r.cause)
 }
 
 // readHead reads a head, or the beginning of an entry.
 func (r *record) readHead(text string) error {
 	head, _, _ := strings.Cut(text, "\n")
 	f := strings.Split(head, " ")
-	if len(f) != 6 || !slices.Contains(States(), State(f[0])) {
+	if len(f) != 8 || !slices.Contains(States(), State(f[0])) {
 		return fmt.Errorf("%s: head: %w", r.id, errDamaged)
 	}
 	generation, err1 := strconv.Atoi(f[1])
 	last, err2 := strconv.ParseInt(f[3], 10, 64)
 	changed, err3 := strconv.ParseInt(f[4], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
+	status, err4 := strconv.Atoi(f[5])
+	if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
 		return fmt.Errorf("%s: head: %w", r.id, errDamaged)
 	}
-	r.state, r.generation, r.version, r.cause = State(f[0]), generation, f[2], f[5]
+	r.state, r.generation, r.version, r.status, r.cause = State(f[0]), generation, f[2], status, f[7]
+	if r.op = f[6]; r.op == noOp {
+		r.op = ""
+	}
 	r.last, r.changed = time.UnixMilli(last).UTC(), time.UnixMilli(changed).UTC()
 	return nil
 }
 
 // encode is the body as Redis keeps it.
-func (r *record) encode() ([]byte, error) {
+func (r *record) encode(c *codec) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf) // ends the line
 	enc.SetEscapeHTML(false)
@@ -113,21 +130,25 @@ func (r *record) encode() ([]byte, error) {
 		return nil, err
 	}
 	buf.Write(r.raw)
-	return buf.Bytes(), nil
+	return c.compress(buf.Bytes()), nil
 }
 
 // decodeRecord reads an entry.
-func decodeRecord(app, id, value string) (*record, error) {
+func decodeRecord(c *codec, app, id, value string) (*record, error) {
 	r := &record{app: app, id: id}
 	if err := r.readHead(value); err != nil {
 		return nil, err
 	}
 	_, body, _ := strings.Cut(value, "\n")
-	line, raw, _ := strings.Cut(body, "\n")
-	if err := json.Unmarshal([]byte(line), &r.body); err != nil {
+	plain, err := c.expand([]byte(body))
+	if err != nil {
 		return nil, fmt.Errorf("%s: body: %w", id, errDamaged)
 	}
-	r.raw = []byte(raw)
+	line, raw, _ := bytes.Cut(plain, []byte("\n"))
+	if err := json.Unmarshal(line, &r.body); err != nil {
+		return nil, fmt.Errorf("%s: body: %w", id, errDamaged)
+	}
+	r.raw = raw
 	return r, nil
 }
 
@@ -142,11 +163,11 @@ func (r *record) next(state State, now time.Time, action string, by Actor) *reco
 
 // enter puts the record into a state.
 func (r *record) enter(state State, now time.Time, action string, by Actor) {
-	r.state, r.changed, r.version = state, now, rand.Text()[:8]
+	r.state, r.changed, r.version, r.op = state, now, rand.Text()[:8], ""
 	var out int
 	r.body.Events, out = shorten(append(r.body.Events, recordEvent{
 		AtMS: now.UnixMilli(), Action: action,
-		By: tasks.Printable(by.Name, wordMax), Note: tasks.Printable(by.Note, noteMax),
+		By: tasks.Printable(by.Name, wordMax), Note: tasks.Printable(by.Note, noteMax), Op: by.op,
 	}))
 	r.body.EventsOut += out
 }
@@ -188,6 +209,12 @@ func (r *record) task() (tasks.Task, error) {
 	if err != nil {
 		return t, fmt.Errorf("this version can't read the task, so it can't be resent: %w", err)
 	}
+	if r.state == StateResending {
+		// A resend may have another priority than the task.
+		if _, _, priority, ok := tasks.ParseQueueName(r.body.Queue); ok {
+			t.Priority = priority
+		}
+	}
 	if t.ID != r.id || t.App != r.app {
 		return t, fmt.Errorf("the task is that of another entry (%s of app %s): %w", t.ID, t.App, errDamaged)
 	}
@@ -211,7 +238,7 @@ func (r *record) narrow(left tasks.Payload) error {
 func (r *record) entry(c Cause) Entry {
 	e := Entry{
 		ID: r.id, App: r.app, Kind: c.Kind, Queue: r.body.Queue, State: r.state, Reason: c.Reason, Generation: r.generation,
-		Class: c.Class, Scope: c.Scope, Rule: c.Rule, Error: c.Error, Status: r.body.Status, Description: r.body.Description,
+		Class: c.Class, Scope: c.Scope, Rule: c.Rule, Error: c.Error, Status: r.status, Description: r.body.Description,
 		Cause: r.cause, Why: c.Why, Advice: c.Advice,
 		FirstFailedAt: r.last, LastFailedAt: r.last, ChangedAt: r.changed,
 		Attempts: make([]Attempt, len(r.body.Attempts)), AttemptsLeftOut: r.body.AttemptsOut,
@@ -227,7 +254,7 @@ func (r *record) entry(c Cause) Entry {
 		}
 	}
 	for i, v := range r.body.Events {
-		e.Events[i] = Event{At: time.UnixMilli(v.AtMS).UTC(), Action: v.Action, By: v.By, Note: v.Note, Before: v.Before}
+		e.Events[i] = Event{At: time.UnixMilli(v.AtMS).UTC(), Action: v.Action, By: v.By, Note: v.Note, Op: v.Op, Before: v.Before}
 	}
 	// The first of each is never left out.
 	if len(e.Events) > 0 && e.Events[0].At.Before(e.FirstFailedAt) {
@@ -241,6 +268,7 @@ func (r *record) entry(c Cause) Entry {
 	case err == nil:
 		e.EnqueuedAt = t.EnqueuedAt
 		e.Payload, _ = marshalJSON(t.Payload)
+		e.subjects = tasks.Subjects(t.Payload)
 	case json.Valid(r.raw):
 		e.Payload = json.RawMessage(r.raw)
 	}

@@ -35,35 +35,46 @@ func (s *Store) Resend(ctx context.Context, app, id string, by Actor) error {
 // mark makes the entry resending: the first step of a resend, and the one that
 // decides who does it. What is to be queued, and where, is fixed from here on.
 func (s *Store) mark(ctx context.Context, app, id string, by Actor) (r *record, t tasks.Task, err error) {
-	err = s.change(ctx, "resend", app, id, nil, func(old *record) (*record, error) {
+	err = s.change(ctx, change{op: "resend", app: app, id: id, by: by, edit: func(old *record) (*record, error) {
 		if old != nil && old.state == StateResending {
 			return nil, ErrResendInProgress
 		}
-		err := old.mustBe(app, id, StateDead)
-		if err != nil {
+		if err := old.mustBe(app, id, StateDead); err != nil {
 			return nil, err
 		}
-		if t, err = old.task(); err != nil {
-			return nil, err
-		}
-		r = old.next(StateResending, s.now(), ActionResend, by)
-		r.generation++
-		r.body.Queue = t.Queue()
-		return r, nil
-	})
+		var err error
+		r, t, err = s.resending(old, "", by)
+		return r, err
+	}})
 	return r, t, err
+}
+
+// resending is the record as it is while its next generation is at work, and that
+// task. priority, unless empty, is in the place of the task's own.
+func (s *Store) resending(old *record, priority tasks.Priority, by Actor) (*record, tasks.Task, error) {
+	t, err := old.task()
+	if err != nil {
+		return nil, t, err
+	}
+	if priority != "" {
+		t.Priority = priority
+	}
+	r := old.next(StateResending, s.now(), ActionResend, by)
+	r.generation++
+	r.op = by.op
+	r.body.Queue = t.Queue()
+	return r, t, nil
 }
 
 // queue does the other two steps of a marked resend: it queues the task and
 // confirms. It may be repeated.
 func (s *Store) queue(ctx context.Context, r *record, t tasks.Task) error {
 	err := s.client.Requeue(ctx, t, r.generation)
-	var refused *tasks.FieldError
 	switch {
 	case err == nil:
 		s.confirm(ctx, r)
 		return nil
-	case errors.As(err, &refused), errors.Is(err, tasks.ErrUnknownKind):
+	case refusedForGood(err):
 		// Nothing was queued, and nothing would be the next time.
 		if back := s.putBack(ctx, r, err); back != nil {
 			return errors.Join(fmt.Errorf("resend %s: %w", r.id, err), back)
@@ -72,6 +83,12 @@ func (s *Store) queue(ctx context.Context, r *record, t tasks.Task) error {
 	default:
 		return fmt.Errorf("resend %s: marked, but perhaps not queued yet; the next sweep of a worker finishes it: %w", r.id, err)
 	}
+}
+
+// refusedForGood says whether a task was not queued and never will be as it is.
+func refusedForGood(err error) bool {
+	var refused *tasks.FieldError
+	return errors.As(err, &refused) || errors.Is(err, tasks.ErrUnknownKind)
 }
 
 // confirm notes that the resend is queued. When that fails, the sweeper queues
@@ -83,12 +100,12 @@ func (s *Store) confirm(ctx context.Context, r *record) {
 // putBack makes a resend that could not be queued dead again. The generation
 // stays used up.
 func (s *Store) putBack(ctx context.Context, r *record, why error) error {
-	return s.change(ctx, "put back", r.app, r.id, nil, func(old *record) (*record, error) {
+	return s.change(ctx, change{op: "put back", app: r.app, id: r.id, edit: func(old *record) (*record, error) {
 		if old == nil || !old.waitsFor(r.generation) {
 			return nil, nil
 		}
 		return old.next(StateDead, s.now(), ActionDeadAgain, Actor{Note: "not queued: " + why.Error()}), nil
-	})
+	}})
 }
 
 // Discard gives a dead letter up. It is kept for Config.Keep, and Restore brings
@@ -104,10 +121,10 @@ func (s *Store) Restore(ctx context.Context, app, id string, by Actor) error {
 }
 
 func (s *Store) move(ctx context.Context, op, app, id string, from, to State, action string, by Actor) error {
-	return s.change(ctx, op, app, id, nil, func(old *record) (*record, error) {
+	return s.change(ctx, change{op: op, app: app, id: id, by: by, edit: func(old *record) (*record, error) {
 		if err := old.mustBe(app, id, from); err != nil {
 			return nil, err
 		}
 		return old.next(to, s.now(), action, by), nil
-	})
+	}})
 }

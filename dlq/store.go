@@ -1,10 +1,12 @@
 package dlq
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +29,8 @@ type Config struct {
 	// Keep is how long resolved and discarded entries are kept; 0 means
 	// KeepDefault.
 	Keep time.Duration
+	// AuditKeep is how long lines of the audit are kept; 0 means AuditKeepDefault.
+	AuditKeep time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -34,14 +38,17 @@ type Config struct {
 // A Store holds the dead letters of all apps of one Redis. It is safe for
 // concurrent use, also by several processes.
 type Store struct {
-	redis  redis.UniversalClient
-	client *tasks.Client
-	queues *asynq.Inspector
-	keep   time.Duration
-	now    func() time.Time
+	redis     redis.UniversalClient
+	client    *tasks.Client
+	queues    *asynq.Inspector
+	codec     *codec
+	keep      time.Duration
+	auditKeep time.Duration
+	now       func() time.Time
 
-	mu    sync.Mutex
-	looks map[string]position // app -> where the search for vanished resends goes on
+	mu       sync.Mutex
+	looks    map[string]position  // app -> where the search for vanished resends goes on
+	enrolled map[string]time.Time // app -> when this process put it into the register
 }
 
 // New makes a store; it does not connect. It returns a *tasks.FieldError for a
@@ -56,13 +63,24 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = KeepDefault
 	}
+	if cfg.AuditKeep < 0 {
+		return nil, &tasks.FieldError{Field: "Config.AuditKeep", Value: cfg.AuditKeep.String(), Bound: "must not be negative"}
+	}
+	if cfg.AuditKeep == 0 {
+		cfg.AuditKeep = AuditKeepDefault
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	codec, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
 	return &Store{
-		redis: cfg.Redis, client: cfg.Client, keep: cfg.Keep, now: cfg.Now,
-		queues: asynq.NewInspectorFromRedisClient(cfg.Redis),
-		looks:  map[string]position{},
+		redis: cfg.Redis, client: cfg.Client, codec: codec, keep: cfg.Keep, auditKeep: cfg.AuditKeep, now: cfg.Now,
+		queues:   asynq.NewInspectorFromRedisClient(cfg.Redis),
+		looks:    map[string]position{},
+		enrolled: map[string]time.Time{},
 	}, nil
 }
 
@@ -92,37 +110,49 @@ func (s *Store) Put(ctx context.Context, d Death) error {
 		d.Raw = raw
 	}
 	cause := newCause(d)
-	return s.change(ctx, "put", d.Task.App, d.Task.ID, &cause, func(old *record) (*record, error) {
-		note := Actor{}
-		if d.Reason != ReasonVerdict {
-			note.Note = string(d.Reason)
-		}
-		var r *record
-		switch {
-		case old == nil:
-			action := ActionDead
-			if d.Reason == ReasonAdopted {
-				action = ActionAdopted
+	err := s.put(ctx, d, cause)
+	if errors.Is(err, errTooManyCauses) {
+		return s.put(ctx, d, cause.withoutDescription())
+	}
+	return err
+}
+
+func (s *Store) put(ctx context.Context, d Death, cause Cause) error {
+	return s.change(ctx, change{
+		op: "put", app: d.Task.App, id: d.Task.ID, cause: &cause, death: true, fresh: d.Task.Generation == 0,
+		edit: func(old *record) (*record, error) {
+			note := Actor{}
+			if d.Reason != ReasonVerdict {
+				note.Note = string(d.Reason)
 			}
-			r = &record{app: d.Task.App, id: d.Task.ID, generation: d.Task.Generation, raw: d.Raw}
-			r.enter(StateDead, d.At, action, note)
-		case old.waitsFor(d.Task.Generation):
-			r = old.next(StateDead, d.At, ActionDeadAgain, note)
-		default:
-			return nil, nil
-		}
-		if err := r.narrow(d.Task.Payload); err != nil {
-			return nil, err
-		}
-		r.last, r.cause = d.At, cause.ID
-		r.body.Queue, r.body.Status = d.Queue, d.Verdict.Status
-		r.body.Description = tasks.Printable(d.Verdict.Description, descriptionMax)
-		r.body.Unknown = nil
-		if len(d.Unknown) < len(tasks.Targets(d.Task.Payload)) {
-			r.body.Unknown = d.Unknown
-		}
-		r.addAttempts(d.Task.Generation, d.Attempts)
-		return r, nil
+			var r *record
+			switch {
+			case old == nil:
+				action := ActionDead
+				if d.Reason == ReasonAdopted {
+					action = ActionAdopted
+				}
+				r = &record{app: d.Task.App, id: d.Task.ID, generation: d.Task.Generation, raw: d.Raw}
+				r.enter(StateDead, d.At, action, note)
+			case old.waitsFor(d.Task.Generation):
+				r = old.next(StateDead, d.At, ActionDeadAgain, note)
+			default:
+				return nil, nil
+			}
+			if err := r.narrow(d.Task.Payload); err != nil {
+				return nil, err
+			}
+			r.about(d.Task.Payload)
+			r.last, r.cause, r.status = d.At, cause.ID, d.Verdict.Status
+			r.body.Queue = d.Queue
+			r.body.Description = tasks.Printable(d.Verdict.Description, descriptionMax)
+			r.body.Unknown = nil
+			if len(d.Unknown) < len(tasks.Targets(d.Task.Payload)) {
+				r.body.Unknown = d.Unknown
+			}
+			r.addAttempts(d.Task.Generation, d.Attempts)
+			return r, nil
+		},
 	})
 }
 
@@ -167,14 +197,14 @@ func (s *Store) Resolve(ctx context.Context, t tasks.Task, attempts []Attempt) e
 	if t.Generation == 0 {
 		return nil
 	}
-	return s.change(ctx, "resolve", t.App, t.ID, nil, func(old *record) (*record, error) {
+	return s.change(ctx, change{op: "resolve", app: t.App, id: t.ID, edit: func(old *record) (*record, error) {
 		if old == nil || !old.waitsFor(t.Generation) {
 			return nil, nil
 		}
 		r := old.next(StateResolved, s.now(), ActionResolved, Actor{})
 		r.addAttempts(t.Generation, attempts)
 		return r, nil
-	})
+	}})
 }
 
 // Admit says whether a worker may make the task's call. A first generation may
@@ -277,7 +307,7 @@ func (s *Store) load(ctx context.Context, app, id string) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeRecord(app, id, value)
+	return decodeRecord(s.codec, app, id, value)
 }
 
 // execute runs a pipeline. That a key is absent is no failure.
@@ -297,60 +327,140 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 // loadMany reads records; nil for one that does not exist. errs says which of
 // them can't be read.
 func (s *Store) loadMany(ctx context.Context, at []position) (records []*record, errs []error, err error) {
-	pipe := s.redis.Pipeline()
-	values := make([]*redis.StringCmd, len(at))
-	for i, p := range at {
-		values[i] = pipe.Get(ctx, tasks.EntryKey(p.app, p.id))
-	}
-	if err := execute(ctx, pipe); err != nil {
+	values, err := s.values(ctx, at)
+	if err != nil {
 		return nil, nil, err
 	}
 	records, errs = make([]*record, len(at)), make([]error, len(at))
 	for i, p := range at {
-		if values[i].Err() == nil {
-			records[i], errs[i] = decodeRecord(p.app, p.id, values[i].Val())
+		if values[i] != "" {
+			records[i], errs[i] = decodeRecord(s.codec, p.app, p.id, values[i])
 		}
 	}
 	return records, errs, nil
 }
 
-// read reads entries with their causes; nil for one that does not exist. One
-// that can't be read is still named, so that it does not hide the others.
-func (s *Store) read(ctx context.Context, at []position) ([]*Entry, error) {
+// values reads entries as Redis keeps them; "" for one that does not exist.
+func (s *Store) values(ctx context.Context, at []position) ([]string, error) {
 	if len(at) == 0 {
 		return nil, nil
 	}
-	records, errs, err := s.loadMany(ctx, at)
+	pipe := s.redis.Pipeline()
+	read := make([]*redis.StringCmd, len(at))
+	for i, p := range at {
+		read[i] = pipe.Get(ctx, tasks.EntryKey(p.app, p.id))
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, err
+	}
+	values := make([]string, len(at))
+	for i, cmd := range read {
+		values[i] = cmd.Val()
+	}
+	return values, nil
+}
+
+// read reads entries with their causes; nil for one that does not exist. One
+// that can't be read is still named, so that it does not hide the others.
+func (s *Store) read(ctx context.Context, at []position) ([]*Entry, error) {
+	return s.newReader(Filter{}).read(ctx, at)
+}
+
+// A reader reads entries, those that have a filter's text, and remembers their
+// causes.
+type reader struct {
+	store  *Store
+	text   []string // spellings of it, in lower case; none for any
+	causes map[[2]string]Cause
+}
+
+func (s *Store) newReader(f Filter) *reader {
+	r := &reader{store: s, causes: map[[2]string]Cause{}}
+	if f.Text == "" {
+		return r
+	}
+	text := strings.ToLower(f.Text)
+	r.text = []string{text}
+	// Most of an entry is JSON, in which some characters are spelled otherwise.
+	if quoted, err := marshalJSON(text); err == nil && string(quoted) != `"`+text+`"` {
+		r.text = append(r.text, string(quoted[1:len(quoted)-1]))
+	}
+	return r
+}
+
+// read reads entries, as Store.read does; nil also for one without the text.
+func (r *reader) read(ctx context.Context, at []position) ([]*Entry, error) {
+	values, err := r.store.values(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	wanted := map[string][]string{} // app -> causes
-	for _, r := range records {
-		if r != nil && !slices.Contains(wanted[r.app], r.cause) {
-			wanted[r.app] = append(wanted[r.app], r.cause)
-		}
-	}
-	known := map[[2]string]Cause{}
-	for app, ids := range wanted {
-		causes, err := s.readCauses(ctx, app, ids)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range causes {
-			known[[2]string{app, c.ID}] = c
-		}
+	if err := r.learn(ctx, at, values); err != nil {
+		return nil, err
 	}
 	entries := make([]*Entry, len(at))
-	for i, r := range records {
-		switch {
-		case errs[i] != nil:
-			entries[i] = &Entry{
-				ID: at[i].id, App: at[i].app, Description: errs[i].Error(), Attempts: []Attempt{}, Events: []Event{},
-			}
-		case r != nil:
-			e := r.entry(known[[2]string{r.app, r.cause}])
-			entries[i] = &e
+	for i, value := range values {
+		if value == "" || !r.hasText(at[i], value) {
+			continue
 		}
+		record, err := decodeRecord(r.store.codec, at[i].app, at[i].id, value)
+		if err != nil {
+			entries[i] = &Entry{
+				ID: at[i].id, App: at[i].app, Description: err.Error(), Attempts: []Attempt{}, Events: []Event{},
+			}
+			continue
+		}
+		e := record.entry(r.causes[[2]string{record.app, record.cause}])
+		entries[i] = &e
 	}
 	return entries, nil
+}
+
+// learn reads the causes of entries that are not known yet.
+func (r *reader) learn(ctx context.Context, at []position, values []string) error {
+	wanted := map[string][]string{} // app -> causes
+	for i, value := range values {
+		head := &record{app: at[i].app, id: at[i].id}
+		if value == "" || head.readHead(value) != nil {
+			continue
+		}
+		key := [2]string{head.app, head.cause}
+		if _, known := r.causes[key]; !known {
+			wanted[head.app] = append(wanted[head.app], head.cause)
+			r.causes[key] = Cause{}
+		}
+	}
+	for app, ids := range wanted {
+		causes, err := r.store.readCauses(ctx, app, ids)
+		if err != nil {
+			return err
+		}
+		for _, c := range causes {
+			r.causes[[2]string{app, c.ID}] = c
+		}
+	}
+	return nil
+}
+
+// hasText says whether the text stands in an entry or in what its cause says of it.
+func (r *reader) hasText(at position, value string) bool {
+	if len(r.text) == 0 {
+		return true
+	}
+	head, body, _ := strings.Cut(value, "\n")
+	plain, err := r.store.codec.expand([]byte(body))
+	if err != nil {
+		return false
+	}
+	rec := &record{app: at.app, id: at.id}
+	if rec.readHead(head) != nil {
+		return false
+	}
+	c := r.causes[[2]string{rec.app, rec.cause}]
+	plain = bytes.ToLower(plain)
+	for _, text := range r.text {
+		if bytes.Contains(plain, []byte(text)) || strings.Contains(strings.ToLower(at.id+"\n"+c.Error+"\n"+c.Rule), text) {
+			return true
+		}
+	}
+	return false
 }

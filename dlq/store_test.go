@@ -54,7 +54,7 @@ func testPut(t *testing.T, w *world) {
 		Description: forbidden.Description, Cause: e.Cause, Why: forbidden.Why, Advice: forbidden.Advice,
 		EnqueuedAt: epoch, FirstFailedAt: epoch.Add(-2 * time.Second), LastFailedAt: epoch, ChangedAt: epoch,
 		Attempts: d.Attempts, Events: []Event{{At: epoch, Action: ActionDead}},
-		Payload: e.Payload, Raw: raw,
+		Payload: e.Payload, Raw: raw, subjects: []string{"u1"},
 	}
 	if !reflect.DeepEqual(e, want) {
 		t.Errorf("got  %+v\nwant %+v", e, want)
@@ -389,12 +389,12 @@ func testLostAnswer(t *testing.T, w *world) {
 	w.ok(err)
 	r := old.next(StateDiscarded, w.clock.now(), ActionDiscard, Actor{})
 	for i := range 2 {
-		if made, err := w.store.swap(w.ctx, old, r, nil); err != nil || !made {
+		if made, err := w.store.swap(w.ctx, old, r, change{}); err != nil || !made {
 			t.Fatalf("time %d: made %v, error %v", i, made, err)
 		}
 	}
 	other := old.next(StateDiscarded, w.clock.now(), ActionDiscard, Actor{})
-	if made, err := w.store.swap(w.ctx, old, other, nil); err != nil || made {
+	if made, err := w.store.swap(w.ctx, old, other, change{}); err != nil || made {
 		t.Errorf("somebody else's change: made %v, error %v", made, err)
 	}
 	w.checkIndex()
@@ -405,8 +405,9 @@ func testUnreadable(t *testing.T, w *world) {
 	w.die("b", forbidden)
 	head, _, _ := strings.Cut(w.rdb.Get(w.ctx, tasks.EntryKey(testApp, "b")).Val(), "\n")
 	w.ok(w.rdb.Set(w.ctx, tasks.EntryKey(testApp, "b"), head+"\na newer format", 0).Err())
-	page, _, err := w.store.List(w.ctx, Filter{State: StateDead}, "", 0)
+	first, err := w.store.List(w.ctx, Filter{State: StateDead}, "", 0)
 	w.ok(err)
+	page := first.Entries
 	if len(page) != 2 || page[0].ID != "b" || page[0].State != "" || page[1].State != StateDead {
 		t.Errorf("page: %+v", page)
 	}
@@ -455,8 +456,8 @@ func TestRedisErrors(t *testing.T) {
 		"admit":      func(s *Store) error { _, err := s.Admit(w.ctx, later); return err },
 		"get":        func(s *Store) error { _, err := s.Get(w.ctx, testApp, "a"); return err },
 		"find":       func(s *Store) error { _, err := s.Find(w.ctx, "a"); return err },
-		"list":       func(s *Store) error { _, _, err := s.List(w.ctx, Filter{}, "", 0); return err },
-		"list by":    func(s *Store) error { _, _, err := s.List(w.ctx, Filter{App: testApp, Error: "x"}, "", 0); return err },
+		"list":       func(s *Store) error { _, err := s.List(w.ctx, Filter{}, "", 0); return err },
+		"list by":    func(s *Store) error { _, err := s.List(w.ctx, Filter{App: testApp, Error: "x"}, "", 0); return err },
 		"count":      func(s *Store) error { _, err := s.Count(w.ctx, Filter{App: testApp}); return err },
 		"each":       func(s *Store) error { return s.Each(w.ctx, Filter{App: testApp}, func(Entry) error { return nil }) },
 		"causes":     func(s *Store) error { _, err := s.Causes(w.ctx, Filter{App: testApp}); return err },

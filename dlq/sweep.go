@@ -21,12 +21,14 @@ const (
 
 // A SweepReport says what a sweep found to do.
 type SweepReport struct {
-	Resent   int // resends finished that were marked but perhaps not queued
-	Lost     int // resends whose task was gone from its queue, queued again
-	Adopted  int // tasks taken over from asynq's archive
-	Purged   int // resolved and discarded entries removed
-	Held     int // queues that ran despite a hold or a pause, paused again
-	Repaired int // queues that a crash left paused, and resends whose success was not noted
+	Resent  int // resends finished that were marked but perhaps not queued
+	Lost    int // resends whose task was gone from its queue, queued again
+	Adopted int // tasks taken over from asynq's archive
+	Purged  int // resolved and discarded entries removed
+	// Operations that nobody started or that ended long ago, forgotten.
+	Operations int
+	Held       int // queues that ran despite a hold or a pause, paused again
+	Repaired   int // queues that a crash left paused, and resends whose success was not noted
 }
 
 // Sweep finishes what crashes left undone in these apps, and does the store's
@@ -48,7 +50,7 @@ func (s *Store) Sweep(ctx context.Context, apps []string) (SweepReport, error) {
 			continue
 		}
 		for _, step := range []func(context.Context, string, *SweepReport) error{
-			s.enroll, s.sweepPauses, s.finishResends, s.findVanished, s.adopt, s.purge, s.dropCauses,
+			s.enroll, s.sweepPauses, s.finishResends, s.findVanished, s.adopt, s.purge, s.dropCauses, s.sweepOperations, s.trimAudit,
 		} {
 			if err := step(ctx, app, &report); err != nil {
 				errs = append(errs, fmt.Errorf("sweep %s: %w", app, err))
@@ -59,6 +61,26 @@ func (s *Store) Sweep(ctx context.Context, apps []string) (SweepReport, error) {
 		}
 	}
 	return report, errors.Join(errs...)
+}
+
+// enrollEvery is how often a process makes sure that an app is in the register.
+const enrollEvery = time.Minute
+
+// enrollOnce puts an app into the register, unless this process did so lately.
+func (s *Store) enrollOnce(ctx context.Context, app string) error {
+	s.mu.Lock()
+	fresh := time.Since(s.enrolled[app]) < enrollEvery
+	s.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	if err := s.redis.SAdd(ctx, tasks.AppsKey, app).Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.enrolled[app] = time.Now()
+	s.mu.Unlock()
+	return nil
 }
 
 // enroll puts an app that is served into the register, so that its queues are
@@ -195,25 +217,24 @@ func (s *Store) purge(ctx context.Context, app string, report *SweepReport) erro
 }
 
 func (s *Store) purgeBatch(ctx context.Context, app string, ids []string) (int, error) {
-	pipe := s.redis.Pipeline()
-	heads := make([]*redis.StringCmd, len(ids))
+	at := make([]position, len(ids))
 	for i, id := range ids {
-		heads[i] = pipe.GetRange(ctx, tasks.EntryKey(app, id), 0, headMax-1)
+		at[i] = position{app: app, id: id}
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	records, _, err := s.loadMany(ctx, at)
+	if err != nil {
 		return 0, err
 	}
 	purged := 0
-	for i, id := range ids {
-		r := &record{app: app, id: id}
-		if r.readHead(heads[i].Val()) != nil || r.state != StateResolved && r.state != StateDiscarded {
+	for _, r := range records {
+		if r == nil || r.state != StateResolved && r.state != StateDiscarded {
 			continue
 		}
-		keys := []string{
-			tasks.EntryKey(app, id), appKey(app, r.state), causeSetKey(app, r.state, r.cause),
-			endedKey(app), tasks.ClaimKey(app, id),
-		}
-		done, err := purgeScript.Run(ctx, s.redis, keys, id, r.head()).Bool()
+		keys := append([]string{
+			tasks.EntryKey(app, r.id), appKey(app, r.state), causeSetKey(app, r.state, r.cause, r.status),
+			endedKey(app), tasks.ClaimKey(app, r.id), causeKey(app, r.cause),
+		}, bucketKeys(app, r.body.Buckets)...)
+		done, err := purgeScript.Run(ctx, s.redis, keys, r.id, r.head(), string(r.state)).Bool()
 		if err != nil {
 			return purged, err
 		}
@@ -224,37 +245,25 @@ func (s *Store) purgeBatch(ctx context.Context, app string, ids []string) (int, 
 	return purged, nil
 }
 
-// dropCauses forgets the causes that have no entries left.
+// dropCauses forgets the causes that have no entries left. What a person does not
+// want to hear of is remembered for as long as the audit says who said so.
 func (s *Store) dropCauses(ctx context.Context, app string, _ *SweepReport) error {
-	ids, err := s.redis.SMembers(ctx, causesKey(app)).Result()
-	if err != nil || len(ids) == 0 {
+	causes, err := s.causesOf(ctx, app, Filter{})
+	if err != nil {
 		return err
 	}
-	pipe := s.redis.Pipeline()
-	used := make([]*redis.IntCmd, len(ids))
-	for i, id := range ids {
-		used[i] = pipe.Exists(ctx, causeSets(app, id)...)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("look for empty causes: %w", err)
-	}
-	for i, id := range ids {
-		if used[i].Val() > 0 {
+	for _, c := range causes {
+		if len(c.total) > 0 || c.Triage.State == TriageIgnored && s.now().Sub(c.LastSeen) < s.auditKeep {
 			continue
 		}
-		keys := append([]string{causesKey(app), causeKey(app, id)}, causeSets(app, id)...)
-		if err := dropScript.Run(ctx, s.redis, keys, id).Err(); err != nil {
-			return fmt.Errorf("drop cause %s: %w", id, err)
+		keys := []string{causesKey(app), causeKey(app, c.ID), causeDeathsKey(app, c.ID)}
+		args := []any{c.ID}
+		for _, state := range States() {
+			args = append(args, string(state))
+		}
+		if err := dropScript.Run(ctx, s.redis, keys, args...).Err(); err != nil {
+			return fmt.Errorf("drop cause %s: %w", c.ID, err)
 		}
 	}
 	return nil
-}
-
-// causeSets are the keys of a cause's entries, one for each state.
-func causeSets(app, cause string) []string {
-	var keys []string
-	for _, state := range States() {
-		keys = append(keys, causeSetKey(app, state, cause))
-	}
-	return keys
 }

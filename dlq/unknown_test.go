@@ -81,8 +81,8 @@ func testUnknowns(t *testing.T, w *world) {
 	}
 }
 
-// words makes texts that Normalise tells apart.
-func words(i int) string {
+// lettered makes texts that Normalise tells apart.
+func lettered(i int) string {
 	return "cause " + string(rune('a'+i/676)) + string(rune('a'+i/26%26)) + string(rune('a'+i%26))
 }
 
@@ -93,7 +93,7 @@ func testUnknownsBound(t *testing.T, w *world) {
 	note := func(i int) {
 		t.Helper()
 		w.clock.add(time.Millisecond)
-		w.ok(w.store.NoteUnknown(w.ctx, Unknown{App: testApp, Status: 418, Error: words(i) + long, Description: words(i) + long, Body: long}))
+		w.ok(w.store.NoteUnknown(w.ctx, Unknown{App: testApp, Status: 418, Error: lettered(i) + long, Description: lettered(i) + long, Body: long}))
 	}
 	for i := range UnknownsMax {
 		note(i)
@@ -110,17 +110,17 @@ func testUnknownsBound(t *testing.T, w *world) {
 	}
 	var kept []string
 	for _, u := range got {
-		kept = append(kept, u.Description[:len(words(0))])
+		kept = append(kept, u.Description[:len(lettered(0))])
 		if len(u.Error) > wordMax || len(u.Description) > descriptionMax || len(u.Body) > bodyMax || len(u.Body) < bodyMax-1 {
 			t.Fatalf("kept %d, %d and %d bytes", len(u.Error), len(u.Description), len(u.Body))
 		}
 	}
-	if kept[0] != words(0) || got[0].Count != 2 || kept[1] != words(UnknownsMax+4) {
+	if kept[0] != lettered(0) || got[0].Count != 2 || kept[1] != lettered(UnknownsMax+4) {
 		t.Errorf("first %s with %d, then %s", kept[0], got[0].Count, kept[1])
 	}
 	for i := 1; i <= 5; i++ {
-		if slices.Contains(kept, words(i)) {
-			t.Errorf("%s was not forgotten", words(i))
+		if slices.Contains(kept, lettered(i)) {
+			t.Errorf("%s was not forgotten", lettered(i))
 		}
 	}
 	if n := w.rdb.HLen(w.ctx, unknownsKey(testApp)).Val(); n != UnknownsMax {

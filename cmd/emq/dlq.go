@@ -180,11 +180,12 @@ more than --limit, it says on standard error with which --cursor the list goes o
 				if limit > 0 {
 					size = min(left, dlq.PageMax)
 				}
-				var entries []dlq.Entry
-				if entries, cursor, err = b.store.List(cmd.Context(), filter, cursor, size); err != nil {
+				page, err := b.store.List(cmd.Context(), filter, cursor, size)
+				if err != nil {
 					return asUsage(err)
 				}
-				for _, d := range entries {
+				cursor = page.Next
+				for _, d := range page.Entries {
 					l.row(d.Redacted(), d.ID, d.App, d.Kind, d.Class, d.Rule, number(d.Status), d.Error, d.State,
 						d.Generation, len(d.Attempts)+d.AttemptsLeftOut, d.LastFailedAt, d.Cause)
 				}
