@@ -49,6 +49,9 @@ func (s *Store) Work(ctx context.Context, op Operation, most int, worker string)
 		op, err = s.finish(ctx, op)
 		return op, 0, err
 	}
+	if most <= 0 {
+		return op, 0, nil
+	}
 	members, err := s.members(ctx, op, min(most, BulkMax))
 	if err != nil {
 		return op, 0, err

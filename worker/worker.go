@@ -153,6 +153,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.Go(func() { w.every(background, limitsEvery, "refresh limits", w.limits.refresh) })
 	loops.Go(func() { w.every(background, holdsEvery, "refresh holds", w.refreshHolds) })
 	loops.Go(func() { w.every(background, sweepEvery, "sweep", w.sweep) })
+	for _, app := range w.cfg.Apps {
+		work := newOperations(w.store, app.Alias, w.cfg.Name).work
+		loops.Go(func() { w.every(background, operationsEvery, "operations", work) })
+	}
 	w.running.Store(true)
 	w.log.Info("worker started", "name", w.cfg.Name, "apps", len(w.cfg.Apps), "lanes", len(lanes))
 
@@ -214,7 +218,7 @@ func (w *Worker) sweep(ctx context.Context) error {
 	report, err := w.store.Sweep(ctx, mine)
 	if report != (dlq.SweepReport{}) {
 		w.log.Info("swept", "resent", report.Resent, "lost", report.Lost, "adopted", report.Adopted,
-			"purged", report.Purged, "held", report.Held, "repaired", report.Repaired)
+			"purged", report.Purged, "operations", report.Operations, "held", report.Held, "repaired", report.Repaired)
 	}
 	return err
 }
