@@ -54,7 +54,7 @@ func BenchmarkPut(b *testing.B) {
 	w := benchWorld(b, 0)
 	var next atomic.Int64
 	b.ResetTimer()
-	b.SetParallelism(16)
+	b.SetParallelism(1)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if err := w.store.Put(w.ctx, benchDeath(int(next.Add(1)))); err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -47,26 +48,14 @@ type Cause struct {
 	total    map[State]int // of its entries in each state
 }
 
-// A Trend says how a cause's deaths come in. They are counted in steps of ten
-// minutes and of an hour, the one under way among them, so the last hour is
-// between 50 and 60 minutes long. A task that was resent and died again counts
-// each time.
+// A Trend says how a cause's entries came in: how many failed last within the hour
+// and the day before now, and within the hour and the day before those.
 type Trend struct {
 	LastHour   int `json:"last_hour"`
 	HourBefore int `json:"hour_before"`
 	LastDay    int `json:"last_day"`
 	DayBefore  int `json:"day_before"`
 }
-
-// Steps of the trend, and how many of them make what it tells.
-const (
-	trendMinutes      = 10 * time.Minute
-	trendStepsInHour  = 6
-	trendHour         = time.Hour
-	trendStepsInDay   = 24
-	trendMinutesField = "m"
-	trendHourField    = "h"
-)
 
 // A TriageState says what persons make of a cause.
 type TriageState string
@@ -171,7 +160,9 @@ func (c Cause) fields() []any {
 func (c Cause) print() string {
 	h := fnv.New64a()
 	for _, field := range c.fields() {
-		_, _ = fmt.Fprintf(h, "%s\x00", field)
+		text, _ := field.(string)
+		_, _ = io.WriteString(h, text)
+		_, _ = h.Write([]byte{0})
 	}
 	return strconv.FormatUint(h.Sum64(), 36)
 }
@@ -209,35 +200,6 @@ func readCause(app, id string, f map[string]string) Cause {
 	return c
 }
 
-// readTrend sums up a cause's deaths by time.
-func readTrend(f map[string]string, now time.Time) Trend {
-	var t Trend
-	for field, text := range f {
-		step, err1 := strconv.ParseInt(field[min(1, len(field)):], 10, 64)
-		n, err2 := strconv.Atoi(text)
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		switch {
-		case strings.HasPrefix(field, trendMinutesField):
-			switch ago := now.UnixMilli()/trendMinutes.Milliseconds() - step; {
-			case ago < trendStepsInHour:
-				t.LastHour += n
-			case ago < 2*trendStepsInHour:
-				t.HourBefore += n
-			}
-		case strings.HasPrefix(field, trendHourField):
-			switch ago := now.UnixMilli()/trendHour.Milliseconds() - step; {
-			case ago < trendStepsInDay:
-				t.LastDay += n
-			case ago < 2*trendStepsInDay:
-				t.DayBefore += n
-			}
-		}
-	}
-	return t
-}
-
 func readMS(s string) time.Time {
 	ms, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
@@ -257,15 +219,18 @@ func (s *Store) Causes(ctx context.Context, f Filter) ([]Cause, error) {
 	if err != nil {
 		return nil, err
 	}
+	read := make([][]Cause, len(apps))
+	err = forEach(len(apps), func(i int) (err error) {
+		if read[i], err = s.causesOf(ctx, apps[i], f); err != nil {
+			return err
+		}
+		return s.count(ctx, apps[i], f, read[i])
+	})
+	if err != nil {
+		return nil, err
+	}
 	var matching []Cause
-	for _, app := range apps {
-		causes, err := s.causesOf(ctx, app, f)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.count(ctx, app, f, causes); err != nil {
-			return nil, err
-		}
+	for _, causes := range read {
 		for _, c := range causes {
 			if f.State == "" && len(c.Counts) > 0 || c.Counts[f.State] > 0 {
 				matching = append(matching, c)
@@ -398,16 +363,21 @@ func (s *Store) count(ctx context.Context, app string, f Filter, causes []Cause)
 	}
 	low, high := f.scores()
 	whole := f.Status == 0 && f.Since.IsZero() && f.Until.IsZero()
+	// Times that part the trend; each count is of what is later.
+	now := s.now()
+	var trend [4]string
+	for i, ago := range []time.Duration{time.Hour, 2 * time.Hour, 24 * time.Hour, 48 * time.Hour} {
+		trend[i] = strconv.FormatInt(now.Add(-ago).UnixMilli(), 10)
+	}
 	type piece struct {
 		state  State
 		count  *redis.IntCmd
 		newest *redis.ZSliceCmd
+		since  [len(trend)]*redis.IntCmd
 	}
 	pieces := make([][]piece, len(causes))
-	deaths := make([]*redis.MapStringStringCmd, len(causes))
 	pipe := s.redis.TxPipeline() // one app, one slot; an entry is counted in one state only
 	for i, c := range causes {
-		deaths[i] = pipe.HGetAll(ctx, causeDeathsKey(app, c.ID))
 		for _, state := range States() {
 			for _, key := range c.sets(f, state) {
 				p := piece{state: state}
@@ -415,6 +385,9 @@ func (s *Store) count(ctx context.Context, app string, f Filter, causes []Cause)
 					p.count = pipe.ZCount(ctx, key, low, high)
 				}
 				p.newest = pipe.ZRevRangeByScoreWithScores(ctx, key, &redis.ZRangeBy{Min: low, Max: high, Count: 1})
+				for j, from := range trend {
+					p.since[j] = pipe.ZCount(ctx, key, from, "+inf")
+				}
 				pieces[i] = append(pieces[i], p)
 			}
 		}
@@ -424,12 +397,12 @@ func (s *Store) count(ctx context.Context, app string, f Filter, causes []Cause)
 	}
 	for i := range causes {
 		c := &causes[i]
-		c.Trend = readTrend(deaths[i].Val(), s.now())
 		c.Counts = map[State]int{}
 		if whole {
 			c.Counts = maps.Clone(c.total)
 		}
 		var sampled piece
+		var since [len(trend)]int
 		at := 0.0
 		for _, p := range pieces[i] {
 			if p.count != nil && p.count.Val() > 0 {
@@ -439,7 +412,11 @@ func (s *Store) count(ctx context.Context, app string, f Filter, causes []Cause)
 				c.Sample, _ = z[0].Member.(string)
 				sampled, at = p, z[0].Score
 			}
+			for j := range since {
+				since[j] += int(p.since[j].Val())
+			}
 		}
+		c.Trend = Trend{LastHour: since[0], HourBefore: since[1] - since[0], LastDay: since[2], DayBefore: since[3] - since[2]}
 	}
 	return nil
 }

@@ -61,7 +61,6 @@ type change struct {
 	app   string
 	id    string
 	cause *Cause // that it leads to, when it may be a new one
-	death bool   // a task died
 	by    Actor
 	// fresh says that there is most likely no entry yet, so that none is looked for
 	// at first.
@@ -139,7 +138,7 @@ func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
 	if old != nil {
 		from, oldHead, oldState = old, old.head(), old.state
 	}
-	ends, begins, ended, died, counted := "", "", "", "", ""
+	ends, begins, ended, counted := "", "", "", ""
 	countedBy := noOp
 	if old != nil && old.state == StateResending {
 		ends = old.queueID()
@@ -158,9 +157,6 @@ func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
 	case StateResolved, StateDiscarded:
 		ended = "1"
 	}
-	if c.death {
-		died = "1"
-	}
 	line := ""
 	if c.by.Name != "" && c.by.op == "" {
 		line = AuditLine{
@@ -169,10 +165,9 @@ func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
 	}
 	keys := []string{
 		tasks.EntryKey(r.app, r.id),
-		appKey(r.app, from.state), causeSetKey(r.app, from.state, from.cause, from.status),
-		appKey(r.app, r.state), causeSetKey(r.app, r.state, r.cause, r.status),
+		causeSetKey(r.app, from.state, from.cause, from.status), causeSetKey(r.app, r.state, r.cause, r.status),
 		unconfirmedKey(r.app), endedKey(r.app), causesKey(r.app),
-		causeKey(r.app, from.cause), causeKey(r.app, r.cause), causeDeathsKey(r.app, r.cause),
+		causeKey(r.app, from.cause), causeKey(r.app, r.cause),
 		opKey(r.app, countedBy), auditKey(r.app),
 	}
 	listed := 0
@@ -191,7 +186,7 @@ func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
 	}
 	return changeCommand{keys, []any{
 		r.id, oldHead, r.head(), body, r.last.UnixMilli(), r.changed.UnixMilli(), ends, begins, ended,
-		string(oldState), string(r.state), died, counted, line, auditMax, r.cause, print, r.status, listed, CausesMax,
+		string(oldState), string(r.state), counted, line, auditMax, r.cause, print, r.status, listed, CausesMax,
 	}}, nil
 }
 

@@ -125,6 +125,8 @@ type Death struct {
 	// were served; none when that goes for all or for none.
 	Unknown []string
 	At      time.Time // zero means now
+
+	encoded bool // Raw was made of Task
 }
 
 // What Event.Action says.

@@ -98,11 +98,6 @@ func (f Filter) validate() error {
 	return nil
 }
 
-// byCause says whether causes must be selected.
-func (f Filter) byCause() bool {
-	return f.Kind != "" || f.Class != "" || f.Error != "" || f.Cause != "" || f.Status != 0 || f.known
-}
-
 // free says whether entries must be read to know which ones it selects.
 func (f Filter) free() bool { return f.Target != "" || f.Text != "" }
 

@@ -10,18 +10,14 @@ import (
 // itself (a string, see record) is at tasks.EntryKey. No other key begins with
 // "dl:" after the tag, because what follows there is an ID that a caller chose.
 
-// appKey lists the entries of an app in one state (a sorted set: ID by the time
-// of the last failure, in milliseconds).
-func appKey(app string, state State) string { return tasks.AppKey(app, "dls:"+string(state)) }
-
 // causeSetKey lists the entries of a cause in one state whose last answer had a
-// status (a sorted set, as that of appKey).
+// status (a sorted set: ID by the time of the last failure, in milliseconds).
 func causeSetKey(app string, state State, cause string, status int) string {
 	return tasks.AppKey(app, "dls:"+string(state)+":"+cause+":"+strconv.Itoa(status))
 }
 
 // bucketKey lists the entries about some users, groups and rooms in any state (a
-// sorted set, as that of appKey).
+// sorted set, as that of causeSetKey).
 func bucketKey(app string, bucket int) string { return tasks.AppKey(app, "dli:"+strconv.Itoa(bucket)) }
 
 // unconfirmedKey lists the resends that are marked but not known to be queued
@@ -37,10 +33,6 @@ func causesKey(app string) string { return tasks.AppKey(app, "causes") }
 
 // causeKey describes a cause and counts its entries by state (a hash).
 func causeKey(app, cause string) string { return tasks.AppKey(app, "cause:"+cause) }
-
-// causeDeathsKey counts the deaths of a cause by time (a hash: "m" and the number of
-// ten minutes since 1970, or "h" and the number of hours, to the count).
-func causeDeathsKey(app, cause string) string { return tasks.AppKey(app, "deaths:"+cause) }
 
 // opsKey lists the operations of an app (a sorted set: ID by the time when it was
 // made, in milliseconds), and activeOpsKey those of them that have work left (a set).

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/imqueue/emq/tasks"
 )
@@ -210,23 +212,24 @@ func (s *Store) sets(ctx context.Context, f Filter) (map[string][]string, error)
 		return nil, err
 	}
 	sets := map[string][]string{}
-	for _, app := range apps {
-		switch {
-		case f.Target != "":
+	if f.Target != "" {
+		for _, app := range apps {
 			sets[app] = bucketKeys(app, []int{bucketOf(f.Target), wideBucket})
-		case f.byCause():
-			causes, err := s.selectCauses(ctx, app, f)
-			if err != nil {
-				return nil, err
-			}
-			for _, c := range causes {
-				for _, state := range f.states() {
-					sets[app] = append(sets[app], c.sets(f, state)...)
-				}
-			}
-		default:
+		}
+		return sets, nil
+	}
+	selected := make([][]Cause, len(apps))
+	err = forEach(len(apps), func(i int) (err error) {
+		selected[i], err = s.selectCauses(ctx, apps[i], f)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, app := range apps {
+		for _, c := range selected[i] {
 			for _, state := range f.states() {
-				sets[app] = append(sets[app], appKey(app, state))
+				sets[app] = append(sets[app], c.sets(f, state)...)
 			}
 		}
 		if len(sets[app]) == 0 {
@@ -234,6 +237,22 @@ func (s *Store) sets(ctx context.Context, f Filter) (map[string][]string, error)
 		}
 	}
 	return sets, nil
+}
+
+// appsAtOnce is how many apps are asked at a time.
+const appsAtOnce = 8
+
+// forEach calls do for 0 to n-1, several at a time, and returns the first error.
+func forEach(n int, do func(i int) error) error {
+	if n == 1 {
+		return do(0)
+	}
+	var group errgroup.Group
+	group.SetLimit(appsAtOnce)
+	for i := range n {
+		group.Go(func() error { return do(i) })
+	}
+	return group.Wait()
 }
 
 // appsOf lists the apps that the filter selects.
@@ -248,23 +267,35 @@ func (s *Store) appsOf(ctx context.Context, f Filter) ([]string, error) {
 // after them. The sets of one app are read at one moment, so that an entry that
 // moves from one to another is met once.
 func (s *Store) page(ctx context.Context, sets map[string][]string, after position, low string, limit int) ([]position, bool, error) {
-	var found []position
-	more := false
-	for app, keys := range sets {
+	apps := slices.Collect(maps.Keys(sets))
+	lists := make([][]string, len(apps))
+	err := forEach(len(apps), func(i int) (err error) {
 		itself := ""
-		if app < after.app {
+		if apps[i] < after.app {
 			itself = "1" // the same ID at the same time comes after, in this app
 		}
-		list, err := pageScript.Run(ctx, s.redis, keys, after.at, after.id, itself, low, limit).StringSlice()
-		if err != nil {
-			return nil, false, fmt.Errorf("list entries of %s: %w", app, err)
+		from := ""
+		if after.at != headMS {
+			from = strconv.FormatInt(after.at, 10)
 		}
-		for i := 2; i < len(list); i += 2 {
-			at, err := strconv.ParseFloat(list[i], 64)
+		lists[i], err = pageScript.Run(ctx, s.redis, sets[apps[i]], from, after.id, itself, low, limit).StringSlice()
+		if err != nil {
+			err = fmt.Errorf("list entries of %s: %w", apps[i], err)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	var found []position
+	more := false
+	for i, list := range lists {
+		for j := 2; j < len(list); j += 2 {
+			at, err := strconv.ParseFloat(list[j], 64)
 			if err != nil {
-				return nil, false, fmt.Errorf("list entries of %s: time of %s: %w", app, list[i-1], errDamaged)
+				return nil, false, fmt.Errorf("list entries of %s: time of %s: %w", apps[i], list[j-1], errDamaged)
 			}
-			found = append(found, position{at: int64(at), id: list[i-1], app: app})
+			found = append(found, position{at: int64(at), id: list[j-1], app: apps[i]})
 		}
 		more = more || len(list) > 0 && list[0] == "1"
 	}

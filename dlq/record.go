@@ -39,7 +39,7 @@ type record struct {
 }
 
 // recordBody has short names because every entry carries them. Times are in
-// milliseconds.
+// milliseconds; those of attempts count from the attempt before.
 type recordBody struct {
 	Queue       string          `json:"q,omitempty"`
 	Description string          `json:"d,omitempty"`
@@ -84,6 +84,9 @@ type recordEvent struct {
 // headMax is more than a head has, in bytes. The scripts know it too.
 const headMax = 256
 
+// headBase is that of the times in a head, in milliseconds.
+const headBase = 36
+
 // noOp stands in a head where there is no operation.
 const noOp = "-"
 
@@ -95,8 +98,8 @@ func (r *record) head() string {
 	if op == "" {
 		op = noOp
 	}
-	return fmt.Sprintf("%s %d %s %d %d %d %s %s", r.state, r.generation, r.version,
-		r.last.UnixMilli(), r.changed.UnixMilli(), r.status, op, r.cause)
+	return fmt.Sprintf("%s %d %s %s %s %d %s %s", r.state, r.generation, r.version,
+		strconv.FormatInt(r.last.UnixMilli(), headBase), strconv.FormatInt(r.changed.UnixMilli(), headBase), r.status, op, r.cause)
 }
 
 // readHead reads a head, or the beginning of an entry.
@@ -107,8 +110,8 @@ func (r *record) readHead(text string) error {
 		return fmt.Errorf("%s: head: %w", r.id, errDamaged)
 	}
 	generation, err1 := strconv.Atoi(f[1])
-	last, err2 := strconv.ParseInt(f[3], 10, 64)
-	changed, err3 := strconv.ParseInt(f[4], 10, 64)
+	last, err2 := strconv.ParseInt(f[3], headBase, 64)
+	changed, err3 := strconv.ParseInt(f[4], headBase, 64)
 	status, err4 := strconv.Atoi(f[5])
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil {
 		return fmt.Errorf("%s: head: %w", r.id, errDamaged)
@@ -126,7 +129,12 @@ func (r *record) encode(c *codec) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf) // ends the line
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r.body); err != nil {
+	body := r.body
+	body.Attempts = slices.Clone(body.Attempts)
+	for i := len(body.Attempts) - 1; i > 0; i-- {
+		body.Attempts[i].AtMS -= body.Attempts[i-1].AtMS
+	}
+	if err := enc.Encode(body); err != nil {
 		return nil, err
 	}
 	buf.Write(r.raw)
@@ -147,6 +155,9 @@ func decodeRecord(c *codec, app, id, value string) (*record, error) {
 	line, raw, _ := bytes.Cut(plain, []byte("\n"))
 	if err := json.Unmarshal(line, &r.body); err != nil {
 		return nil, fmt.Errorf("%s: body: %w", id, errDamaged)
+	}
+	for i := 1; i < len(r.body.Attempts); i++ {
+		r.body.Attempts[i].AtMS += r.body.Attempts[i-1].AtMS
 	}
 	r.raw = raw
 	return r, nil
@@ -225,6 +236,9 @@ func (r *record) task() (tasks.Task, error) {
 // what is left to be done after part of the targets are done. What this version
 // can't read stays as it is, byte for byte.
 func (r *record) narrow(left tasks.Payload) error {
+	if payload, err := marshalJSON(left); err == nil && bytes.Contains(r.raw, payload) {
+		return nil // most often: it is in there as it is
+	}
 	t, err := tasks.Decode(r.raw)
 	if err != nil || left == nil || reflect.DeepEqual(t.Payload, left) {
 		return nil

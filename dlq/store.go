@@ -107,7 +107,7 @@ func (s *Store) Put(ctx context.Context, d Death) error {
 		if err != nil {
 			return fmt.Errorf("put %s: %w", d.Task.ID, err)
 		}
-		d.Raw = raw
+		d.Raw, d.encoded = raw, true
 	}
 	cause := newCause(d)
 	err := s.put(ctx, d, cause)
@@ -119,7 +119,7 @@ func (s *Store) Put(ctx context.Context, d Death) error {
 
 func (s *Store) put(ctx context.Context, d Death, cause Cause) error {
 	return s.change(ctx, change{
-		op: "put", app: d.Task.App, id: d.Task.ID, cause: &cause, death: true, fresh: d.Task.Generation == 0,
+		op: "put", app: d.Task.App, id: d.Task.ID, cause: &cause, fresh: d.Task.Generation == 0,
 		edit: func(old *record) (*record, error) {
 			note := Actor{}
 			if d.Reason != ReasonVerdict {
@@ -139,8 +139,10 @@ func (s *Store) put(ctx context.Context, d Death, cause Cause) error {
 			default:
 				return nil, nil
 			}
-			if err := r.narrow(d.Task.Payload); err != nil {
-				return nil, err
+			if !d.encoded || old != nil {
+				if err := r.narrow(d.Task.Payload); err != nil {
+					return nil, err
+				}
 			}
 			r.about(d.Task.Payload)
 			r.last, r.cause, r.status = d.At, cause.ID, d.Verdict.Status
@@ -366,26 +368,31 @@ func (s *Store) read(ctx context.Context, at []position) ([]*Entry, error) {
 	return s.newReader(Filter{}).read(ctx, at)
 }
 
-// A reader reads entries, those that have a filter's text, and remembers their
-// causes.
+// A reader reads entries, those in which what a filter looks for stands somewhere, and
+// remembers their causes.
 type reader struct {
 	store  *Store
-	text   []string // spellings of it, in lower case; none for any
+	text   [][]byte // spellings of Filter.Text in lower case; none for any
+	target [][]byte // those of Filter.Target, likewise: it saves decoding most of the others
 	causes map[[2]string]Cause
 }
 
 func (s *Store) newReader(f Filter) *reader {
-	r := &reader{store: s, causes: map[[2]string]Cause{}}
-	if f.Text == "" {
-		return r
+	return &reader{store: s, text: spellings(f.Text), target: spellings(f.Target), causes: map[[2]string]Cause{}}
+}
+
+// spellings are how a text may stand in an entry, in lower case: most of an entry is
+// JSON, in which some characters are spelled otherwise.
+func spellings(text string) [][]byte {
+	if text == "" {
+		return nil
 	}
-	text := strings.ToLower(f.Text)
-	r.text = []string{text}
-	// Most of an entry is JSON, in which some characters are spelled otherwise.
+	text = strings.ToLower(text)
+	list := [][]byte{[]byte(text)}
 	if quoted, err := marshalJSON(text); err == nil && string(quoted) != `"`+text+`"` {
-		r.text = append(r.text, string(quoted[1:len(quoted)-1]))
+		list = append(list, quoted[1:len(quoted)-1])
 	}
-	return r
+	return list
 }
 
 // read reads entries, as Store.read does; nil also for one without the text.
@@ -399,7 +406,7 @@ func (r *reader) read(ctx context.Context, at []position) ([]*Entry, error) {
 	}
 	entries := make([]*Entry, len(at))
 	for i, value := range values {
-		if value == "" || !r.hasText(at[i], value) {
+		if value == "" || !r.wants(at[i], value) {
 			continue
 		}
 		record, err := decodeRecord(r.store.codec, at[i].app, at[i].id, value)
@@ -441,26 +448,29 @@ func (r *reader) learn(ctx context.Context, at []position, values []string) erro
 	return nil
 }
 
-// hasText says whether the text stands in an entry or in what its cause says of it.
-func (r *reader) hasText(at position, value string) bool {
-	if len(r.text) == 0 {
+// wants says whether what is looked for stands in an entry, or in what its cause says
+// of it.
+func (r *reader) wants(at position, value string) bool {
+	if len(r.text) == 0 && len(r.target) == 0 {
 		return true
 	}
-	head, body, _ := strings.Cut(value, "\n")
+	_, body, _ := strings.Cut(value, "\n")
 	plain, err := r.store.codec.expand([]byte(body))
 	if err != nil {
 		return false
 	}
-	rec := &record{app: at.app, id: at.id}
-	if rec.readHead(head) != nil {
+	plain = bytes.ToLower(plain)
+	in := func(text []byte) bool { return bytes.Contains(plain, text) }
+	if len(r.target) > 0 && !slices.ContainsFunc(r.target, in) {
 		return false
 	}
-	c := r.causes[[2]string{rec.app, rec.cause}]
-	plain = bytes.ToLower(plain)
-	for _, text := range r.text {
-		if bytes.Contains(plain, []byte(text)) || strings.Contains(strings.ToLower(at.id+"\n"+c.Error+"\n"+c.Rule), text) {
-			return true
-		}
+	if len(r.text) == 0 || slices.ContainsFunc(r.text, in) {
+		return true
 	}
-	return false
+	head := &record{app: at.app, id: at.id}
+	if head.readHead(value) != nil {
+		return false
+	}
+	c := r.causes[[2]string{head.app, head.cause}]
+	return strings.Contains(strings.ToLower(at.id+"\n"+c.Error+"\n"+c.Rule), string(r.text[0]))
 }

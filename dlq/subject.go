@@ -20,7 +20,7 @@ const (
 	// are listed under the first of their subjects as well, which for a call about
 	// members is the group or room.
 	wideBucket     = buckets
-	subjectsListed = 32
+	subjectsListed = 64
 )
 
 // bucketOf is the bucket of a subject. Easemob does not tell upper from lower

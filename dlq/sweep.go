@@ -128,7 +128,10 @@ func (s *Store) findVanished(ctx context.Context, app string, report *SweepRepor
 	s.mu.Lock()
 	after := s.looks[app]
 	s.mu.Unlock()
-	sets := map[string][]string{app: {appKey(app, StateResending)}}
+	sets, err := s.sets(ctx, Filter{App: app, State: StateResending})
+	if err != nil {
+		return err
+	}
 	found, more, err := s.page(ctx, sets, Filter{}.begin(after), "-inf", sweepBatch)
 	if err != nil {
 		return err
@@ -231,7 +234,7 @@ func (s *Store) purgeBatch(ctx context.Context, app string, ids []string) (int, 
 			continue
 		}
 		keys := append([]string{
-			tasks.EntryKey(app, r.id), appKey(app, r.state), causeSetKey(app, r.state, r.cause, r.status),
+			tasks.EntryKey(app, r.id), causeSetKey(app, r.state, r.cause, r.status),
 			endedKey(app), tasks.ClaimKey(app, r.id), causeKey(app, r.cause),
 		}, bucketKeys(app, r.body.Buckets)...)
 		done, err := purgeScript.Run(ctx, s.redis, keys, r.id, r.head(), string(r.state)).Bool()
@@ -256,7 +259,7 @@ func (s *Store) dropCauses(ctx context.Context, app string, _ *SweepReport) erro
 		if len(c.total) > 0 || c.Triage.State == TriageIgnored && s.now().Sub(c.LastSeen) < s.auditKeep {
 			continue
 		}
-		keys := []string{causesKey(app), causeKey(app, c.ID), causeDeathsKey(app, c.ID)}
+		keys := []string{causesKey(app), causeKey(app, c.ID)}
 		args := []any{c.ID}
 		for _, state := range States() {
 			args = append(args, string(state))

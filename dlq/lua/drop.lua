@@ -1,7 +1,6 @@
 -- Forgets a cause that has no entries.
 -- KEYS[1] causes (set)
 -- KEYS[2] cause (hash)
--- KEYS[3] deaths of the cause by time (hash)
 -- ARGV[1] cause ID
 -- ARGV[2...] the states, which are the fields that count its entries
 -- Returns 1 when it was forgotten, 0 when it has entries.
@@ -10,6 +9,6 @@ for _, n in ipairs(redis.call('HMGET', KEYS[2], unpack(ARGV, 2))) do
     return 0
   end
 end
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[2])
 redis.call('SREM', KEYS[1], ARGV[1])
 return 1

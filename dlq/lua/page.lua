@@ -1,7 +1,7 @@
 -- Merges the next piece of several sets of entries, newest first, and those with
 -- the same time in descending order of their IDs (by bytes, as Redis keeps them).
 -- KEYS[...] sets of entries (sorted sets)
--- ARGV[1] time after which to begin in that order, ms
+-- ARGV[1] time after which to begin in that order, ms; "" for the head
 -- ARGV[2] ID after which to begin among those with that time; "" after all of them
 -- ARGV[3] "1": begin with this ID, not after it
 -- ARGV[4] lowest time wanted, ms, or "-inf"
@@ -61,9 +61,17 @@ local function sink(i)
 end
 
 for _, key in ipairs(KEYS) do
-  local stop = redis.call('ZCOUNT', key, ARGV[4], '+inf')
+  local stop
+  if ARGV[4] == '-inf' then
+    stop = redis.call('ZCARD', key)
+  else
+    stop = redis.call('ZCOUNT', key, ARGV[4], '+inf')
+  end
   if stop > 0 then
-    local start = redis.call('ZCOUNT', key, '(' .. from, '+inf')
+    local start = 0
+    if from ~= '' then
+      start = redis.call('ZCOUNT', key, '(' .. from, '+inf')
+    end
     if first ~= '' and start < stop then
       local low, high = 0, redis.call('ZCOUNT', key, from, from)
       while low < high do
@@ -76,7 +84,7 @@ for _, key in ipairs(KEYS) do
         end
       end
       start = start + low
-    elseif first == '' then
+    elseif first == '' and from ~= '' then
       start = start + redis.call('ZCOUNT', key, from, from)
     end
     if start < stop then
