@@ -8,7 +8,7 @@ import (
 )
 
 func (s *Server) listDeadLetters(r *http.Request) (any, error) {
-	q := newQuery(r, append(filterNames(), "limit", "cursor")...)
+	q := newQuery(r, append(dlq.FilterFields(), "limit", "cursor")...)
 	filter := q.filter()
 	limit := q.number("limit", 1, dlq.PageMax, dlq.PageDefault)
 	cursor := q.text("cursor")
@@ -41,7 +41,7 @@ func (s *Server) getDeadLetter(r *http.Request) (any, error) {
 }
 
 func (s *Server) listCauses(r *http.Request) (any, error) {
-	q := newQuery(r, filterNames()...)
+	q := newQuery(r, dlq.FilterFields()...)
 	filter := q.filter()
 	if err := q.err(); err != nil {
 		return nil, err

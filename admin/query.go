@@ -10,17 +10,11 @@ import (
 	"time"
 
 	"github.com/imqueue/emq/dlq"
-	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 )
 
 // textMaxBytes bounds a parameter that is free text.
 const textMaxBytes = 512
-
-// filterNames are the parameters that select dead letters.
-func filterNames() []string {
-	return []string{"app", "kind", "class", "error", "status", "cause", "state", "since", "until"}
-}
 
 // query holds the parameters of a request, each known and given once. Its
 // methods read one parameter each; the first error stays, and err returns it.
@@ -117,59 +111,11 @@ func (q *query) number(name string, least, most, absent int) int {
 	return n
 }
 
-// oneOf is a parameter that has one of the given values; empty when absent.
-func oneOf[T ~string](q *query, name string, allowed ...T) T {
-	value := T(q.values.Get(name))
-	if value != "" && !slices.Contains(allowed, value) {
-		words := make([]string, len(allowed))
-		for i, a := range allowed {
-			words[i] = string(a)
-		}
-		q.refuse(name, string(value), "must be one of "+strings.Join(words, ", "))
-	}
-	return value
-}
-
-// moment is a time in RFC 3339, or so long before now; zero when absent.
-func (q *query) moment(name string, now time.Time) time.Time {
-	value := q.values.Get(name)
-	if value == "" {
-		return time.Time{}
-	}
-	if at, err := time.Parse(time.RFC3339, value); err == nil {
-		return at
-	}
-	if ago, err := time.ParseDuration(value); err == nil && ago >= 0 {
-		return now.Add(-ago)
-	}
-	q.refuse(name, value, "must be a time such as 2026-01-31T08:00:00Z, or a duration such as 90m for so long ago")
-	return time.Time{}
-}
-
-// filter reads the parameters of filterNames, and checks what the store does not.
+// filter reads the parameters of dlq.FilterFields.
 func (q *query) filter() dlq.Filter {
-	now := time.Now()
-	f := dlq.Filter{
-		App:    q.app(),
-		Kind:   oneOf(q, "kind", kinds()...),
-		Class:  oneOf(q, "class", errclass.ClassRetryable, errclass.ClassPermanent, errclass.ClassNeedsHuman),
-		Error:  q.text("error"),
-		Status: q.number("status", 100, 599, 0),
-		Cause:  q.text("cause"),
-		State:  dlq.State(q.text("state")),
-		Since:  q.moment("since", now),
-		Until:  q.moment("until", now),
-	}
-	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
-		q.refuse("until", q.values.Get("until"), "must be after since")
+	f, err := dlq.ParseFilter(q.values.Get, time.Now())
+	if err != nil && q.first == nil {
+		q.first = err
 	}
 	return f
-}
-
-func kinds() []tasks.Kind {
-	var names []tasks.Kind
-	for _, info := range tasks.Kinds() {
-		names = append(names, info.Kind)
-	}
-	return names
 }

@@ -64,11 +64,11 @@ func (s *Store) Work(ctx context.Context, op Operation, most int, worker string)
 		}
 		return now, 0, err
 	}
-	refused, err := s.workOn(ctx, op, members)
+	refused, refusal, err := s.workOn(ctx, op, members)
 	if err != nil {
 		return op, 0, fmt.Errorf("operation %s: %w", op.ID, err)
 	}
-	err = advanceScript.Run(ctx, s.redis, []string{opKey(op.App, op.ID)}, op.Worked, len(members), refused, worker).Err()
+	err = advanceScript.Run(ctx, s.redis, []string{opKey(op.App, op.ID)}, op.Worked, len(members), refused, worker, refusal).Err()
 	if err != nil {
 		return op, 0, fmt.Errorf("operation %s: %w", op.ID, err)
 	}
@@ -128,11 +128,11 @@ type bulkMember struct {
 	err  error
 }
 
-// workOn changes members, and says how many can't be changed.
-func (s *Store) workOn(ctx context.Context, op Operation, at []position) (refused int, err error) {
+// workOn changes members, and says how many can't be changed, and why one of them.
+func (s *Store) workOn(ctx context.Context, op Operation, at []position) (refused int, refusal string, err error) {
 	records, errs, err := s.loadMany(ctx, at)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	members := make([]bulkMember, len(at))
 	for i := range members {
@@ -143,19 +143,20 @@ func (s *Store) workOn(ctx context.Context, op Operation, at []position) (refuse
 		}
 	}
 	if err := s.swapMany(ctx, op, members); err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if op.Action == ActionResend {
 		if err := s.queueMany(ctx, op, members); err != nil {
-			return 0, err
+			return 0, "", err
 		}
 	}
 	for _, m := range members {
 		if m.err != nil && !errors.Is(m.err, errSkip) {
 			refused++
+			refusal = tasks.Printable(m.at.id+": "+m.err.Error(), noteMax)
 		}
 	}
-	return refused, nil
+	return refused, refusal, nil
 }
 
 // bulkChange is what becomes of a member, nil when it has become so already. Its

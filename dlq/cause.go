@@ -73,6 +73,11 @@ const (
 	TriageResolved TriageState = "resolved"
 )
 
+// TriageStates lists the states.
+func TriageStates() []TriageState {
+	return []TriageState{TriageOpen, TriageAcknowledged, TriageIgnored, TriageResolved}
+}
+
 // A Triage is what persons make of a cause, and who said so.
 type Triage struct {
 	State TriageState `json:"state"`

@@ -2,7 +2,6 @@ package dlq
 
 import (
 	"encoding/base64"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +27,8 @@ type Filter struct {
 	// Text stands anywhere in the entry.
 	Text string
 
-	// known leaves out what is of unknown outcome.
-	known bool
+	// known leaves out what is of unknown outcome, and unknown all the rest.
+	known, unknown bool
 }
 
 // Empty says whether the filter selects everything.
@@ -79,25 +78,6 @@ func (f Filter) String() string {
 	return b.String()
 }
 
-// validate returns a *tasks.FieldError.
-func (f Filter) validate() error {
-	if f.App != "" {
-		if err := tasks.CheckApp(f.App); err != nil {
-			return err
-		}
-	}
-	if f.Cause != "" && len(f.Cause) < causePrefixMin {
-		return &tasks.FieldError{Field: "cause", Value: strconv.Quote(f.Cause), Bound: fmt.Sprintf("at least %d characters of a cause's ID", causePrefixMin)}
-	}
-	if f.State != "" && !slices.Contains(States(), f.State) {
-		return &tasks.FieldError{Field: "state", Value: strconv.Quote(tasks.Printable(string(f.State), wordMax)), Bound: "must be dead, resending, resolved or discarded"}
-	}
-	if f.Status < 0 {
-		return &tasks.FieldError{Field: "status", Value: strconv.Itoa(f.Status), Bound: "must not be negative"}
-	}
-	return nil
-}
-
 // free says whether entries must be read to know which ones it selects.
 func (f Filter) free() bool { return f.Target != "" || f.Text != "" }
 
@@ -105,7 +85,7 @@ func (f Filter) free() bool { return f.Target != "" || f.Text != "" }
 func (f Filter) selects(c Cause) bool {
 	return (f.Kind == "" || f.Kind == c.Kind) && (f.Class == "" || f.Class == c.Class) &&
 		(f.Error == "" || f.Error == c.Error) && strings.HasPrefix(c.ID, f.Cause) &&
-		(!f.known || c.Reason != ReasonUnknownOutcome)
+		(!f.known || c.Reason != ReasonUnknownOutcome) && (!f.unknown || c.Reason == ReasonUnknownOutcome)
 }
 
 // matches says whether the filter selects the entry, as far as the entry alone
@@ -116,7 +96,7 @@ func (f Filter) matches(e *Entry) bool {
 		(f.State == "" || f.State == e.State) && (f.Status == 0 || f.Status == e.Status) &&
 		(f.Since.IsZero() || e.LastFailedAt.UnixMilli() >= ceilMS(f.Since)) &&
 		(f.Until.IsZero() || e.LastFailedAt.UnixMilli() < ceilMS(f.Until)) &&
-		(!f.known || e.Reason != ReasonUnknownOutcome) &&
+		(!f.known || e.Reason != ReasonUnknownOutcome) && (!f.unknown || e.Reason == ReasonUnknownOutcome) &&
 		(f.Target == "" || slices.ContainsFunc(e.subjects, func(subject string) bool { return strings.EqualFold(subject, f.Target) }))
 }
 

@@ -44,6 +44,8 @@ type Operation struct {
 	Changed int `json:"changed"`
 	Refused int `json:"refused"`
 	Skipped int `json:"skipped"`
+	// Refusal says of one of the refused why it is; empty without one.
+	Refusal string `json:"refusal,omitempty"`
 	// What became of the resent ones. The others are still at work.
 	Delivered int `json:"delivered"`
 	DeadAgain int `json:"dead_again"`
@@ -152,6 +154,14 @@ func (b Bulk) from() State {
 	}
 }
 
+// filter selects the members.
+func (b Bulk) filter() Filter {
+	f := b.Filter
+	f.State = b.from()
+	f.known = b.Action == ActionResend && !b.IncludeUnknown
+	return f
+}
+
 // Freeze makes an operation for each app that has entries the filter selects, in the
 // order of the apps. Its members are those that there are now: what dies later is none.
 // Nothing is done to them until Start. progress, unless nil, is called with the number
@@ -168,9 +178,7 @@ func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) ([]
 	if b.Priority == "" {
 		b.Priority = tasks.Low
 	}
-	f := b.Filter
-	f.State = b.from()
-	f.known = b.Action == ActionResend && !b.IncludeUnknown
+	f := b.filter()
 	apps, err := s.appsOf(ctx, f)
 	if err != nil {
 		return nil, err
@@ -221,6 +229,66 @@ func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) ([]
 		}
 	}
 	return ops, nil
+}
+
+// A Preview says what an operation would be about.
+type Preview struct {
+	Count   int     // members that it would have
+	Sample  []Entry // some of them, the newest last failures
+	Unknown int     // left out because their outcome is unknown
+}
+
+// sampleSize is how many entries a preview shows.
+const sampleSize = 10
+
+// Preview says what Freeze would make members of, and changes nothing. progress and
+// errors are as those of Freeze.
+func (s *Store) Preview(ctx context.Context, b Bulk, progress func(read int)) (Preview, error) {
+	if err := b.validate(); err != nil {
+		return Preview{}, err
+	}
+	var p Preview
+	f := b.filter()
+	var first []position
+	err := s.freeze(ctx, f, func(list []position, read int) error {
+		if b.Max > 0 {
+			list = list[:min(len(list), b.Max-p.Count)]
+		}
+		p.Count += len(list)
+		first = append(first, list[:min(len(list), sampleSize-len(first))]...)
+		if progress != nil {
+			progress(read)
+		}
+		if b.Max > 0 && p.Count == b.Max {
+			return errStop
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStop) {
+		return Preview{}, err
+	}
+	entries, err := s.read(ctx, first)
+	if err != nil {
+		return Preview{}, err
+	}
+	for _, e := range entries {
+		if e != nil {
+			p.Sample = append(p.Sample, *e)
+		}
+	}
+	p.Unknown, err = s.LeftOut(ctx, b)
+	return p, err
+}
+
+// LeftOut counts what the filter selects and the operation leaves out, because its
+// outcome is unknown. Errors are as those of Freeze.
+func (s *Store) LeftOut(ctx context.Context, b Bulk) (int, error) {
+	f := b.filter()
+	if !f.known {
+		return 0, b.validate()
+	}
+	f.known, f.unknown = false, true
+	return s.Count(ctx, f)
 }
 
 // freeze visits the places of the entries that the filter selects. Unless it names a
@@ -286,7 +354,7 @@ func readOperation(app, id string, f map[string]string) Operation {
 	}
 	op := Operation{
 		ID: id, App: app, Action: f["action"], State: OperationState(f["state"]), Filter: f["filter"], By: f["by"], Reason: f["reason"],
-		Priority: tasks.Priority(f["priority"]), MadeAt: readMS(f["made"]), EndedAt: readMS(f["ended"]), Worker: f["worker"],
+		Priority: tasks.Priority(f["priority"]), MadeAt: readMS(f["made"]), EndedAt: readMS(f["ended"]), Worker: f["worker"], Refusal: f["refusal"],
 		Members: count("members"), Worked: count("worked"), Changed: count(opChanged), Refused: count("refused"),
 		Delivered: count(opDelivered), DeadAgain: count(opDeadAgain),
 	}
@@ -308,6 +376,22 @@ func (s *Store) GetOperation(ctx context.Context, app, id string) (Operation, er
 		return Operation{}, fmt.Errorf("operation %s of app %s: %w", id, app, ErrNotFound)
 	}
 	return readOperation(app, id, fields), nil
+}
+
+// FindOperation reads the operation with this ID, whichever app's it is. Its error
+// wraps ErrNotFound when there is none.
+func (s *Store) FindOperation(ctx context.Context, id string) (Operation, error) {
+	apps, err := s.Apps(ctx)
+	if err != nil {
+		return Operation{}, err
+	}
+	for _, app := range apps {
+		op, err := s.GetOperation(ctx, app, id)
+		if !errors.Is(err, ErrNotFound) {
+			return op, err
+		}
+	}
+	return Operation{}, fmt.Errorf("operation %s: %w", tasks.Printable(id, wordMax), ErrNotFound)
 }
 
 // Operations lists the operations of these apps, or of all, the newest first. Ended

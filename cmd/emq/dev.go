@@ -239,7 +239,7 @@ member; take the faults of the simulated Easemob away. Then resend what is left:
   echo '%[6]s' | %[2]s enqueue -f -
   echo '%[7]s' | %[2]s dlq edit %[8]s --payload -
   curl -X DELETE %[5]s/_control/faults
-  %[2]s dlq resend --all --yes
+  %[2]s dlq resend --all --yes --wait
   %[2]s hold clear %[4]s
 
 Ctrl-C ends it.

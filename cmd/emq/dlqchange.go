@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -15,27 +14,21 @@ import (
 	"github.com/imqueue/emq/tasks"
 )
 
-const (
-	// changesAtOnce is how many entries of a bulk change are under way at a time.
-	changesAtOnce = 16
-	// sampleSize is how many of the matching dead letters a dry run shows.
-	sampleSize = 10
-)
-
 // A change is what `emq dlq resend`, `discard` and `restore` do.
 type change struct {
 	verb, did   string
 	short, long string
-	from        dlq.State // of the entries that a filter selects
+	action      string // of the operation that a filter makes; empty: by ID only
 	do          func(s *dlq.Store, ctx context.Context, app, id string, by dlq.Actor) error
 	note        string // what the history says of it before the given reason; most often nothing
 }
 
 // changeFlags are the flags of a change.
 type changeFlags struct {
-	filters                         filterFlags
-	all, dryRun, yes, unknown, json bool
-	reason                          string
+	filters                               filterFlags
+	all, dryRun, yes, unknown, wait, json bool
+	reason, rate, priority                string
+	max                                   int
 }
 
 func newChangeCmd(e *env, c change) *cobra.Command {
@@ -45,11 +38,14 @@ func newChangeCmd(e *env, c change) *cobra.Command {
 		Short: c.short,
 		Long: c.long + `
 
-By filter, it prints how many dead letters match and asks, unless --yes is given.
-Without a filter it needs --all. --dry-run shows what would be done.`,
+With IDs, it is done at once. By filter, it makes an operation: what matches now is
+frozen, counted and, unless --yes is given, asked about; then the workers do it, also
+when this terminal is closed. "emq ops" watches it, slows it and cancels it; --wait
+stays until it has ended. Without a filter it needs --all. --dry-run shows what would
+be done.`,
 		Example: strings.ReplaceAll(`  emq dlq VERB order-8812-shipped
   emq dlq VERB --cause user-not-found-1f0a9c3e --dry-run
-  emq dlq VERB --app shop --since 2h --reason 'token was wrong' --yes`, "VERB", c.verb),
+  emq dlq VERB --app shop --since 2h --reason 'token was wrong' --yes --wait`, "VERB", c.verb),
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, ids []string) error { return e.runChange(cmd, c, f, ids) },
 	}
@@ -58,17 +54,17 @@ Without a filter it needs --all. --dry-run shows what would be done.`,
 	flags.BoolVar(&f.all, "all", false, "every dead letter of all apps")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "change nothing: print how many match, and a sample")
 	flags.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
-	flags.StringVar(&f.reason, "reason", "", "why, kept in the history of each dead letter")
+	flags.BoolVar(&f.wait, "wait", false, "by filter: stay until the operation has ended, and print its account")
+	flags.StringVar(&f.reason, "reason", "", "why, kept in the history of each dead letter and in the audit")
+	flags.StringVar(&f.rate, "rate", "none", "by filter: how many at most, such as 20/s or 100/m")
+	flags.IntVar(&f.max, "max", 0, "by filter: no more than so many, the newest failures; 0 for all")
 	jsonFlag(cmd, &f.json)
-	if c.verb == "resend" {
+	if c.action == dlq.ActionResend {
 		flags.BoolVar(&f.unknown, "include-unknown", false, "by filter: also those with the reason unknown-outcome")
+		flags.StringVar(&f.priority, "priority", string(tasks.Low), "by filter: priority of the resent tasks: "+strings.Join(words(tasks.Priorities()), ", "))
+		oneOf(cmd, "priority", words(tasks.Priorities())...)
 	}
 	return cmd
-}
-
-// target is one dead letter to change.
-type target struct {
-	app, id, cause string
 }
 
 func (e *env) runChange(cmd *cobra.Command, c change, f *changeFlags, ids []string) error {
@@ -76,23 +72,37 @@ func (e *env) runChange(cmd *cobra.Command, c change, f *changeFlags, ids []stri
 	if err != nil {
 		return err
 	}
+	rate, err := dlq.ParseRate(f.rate)
+	if err != nil {
+		return asFlag(err)
+	}
+	bulk := dlq.Bulk{
+		Action: c.action, Filter: filter, IncludeUnknown: f.unknown, Max: f.max, Priority: tasks.Priority(f.priority), Rate: rate, By: e.actor(f.reason),
+	}
 	withoutApp := filter
 	withoutApp.App = ""
 	switch {
 	case len(ids) > 0 && (f.all || !withoutApp.Empty()):
 		return usagef("give either IDs or a filter; with IDs only --app goes")
+	case len(ids) > 0 && (f.wait || f.max != 0 || cmd.Flags().Changed("rate") || cmd.Flags().Changed("priority")):
+		return usagef("--wait, --max, --rate and --priority are for a filter, not for IDs")
 	case f.all && !filter.Empty():
 		return usagef("give either a filter or --all")
 	case len(ids) == 0 && !f.all && filter.Empty():
 		return usagef("refusing to %s everything: give IDs, a filter, or --all", c.verb)
 	case len(ids) == 0 && !f.dryRun && !f.yes && !e.inTTY:
 		return usagef("nobody to ask: give --yes to %s by filter without a terminal", c.verb)
+	case f.max < 0:
+		return usagef("--max %d: must not be negative", f.max)
 	}
 	b, err := e.backend(cmd)
 	if err != nil {
 		return err
 	}
-	by := e.actor(f.reason)
+	if len(ids) == 0 {
+		return e.runBulk(cmd.Context(), b, f, bulk)
+	}
+	by := bulk.By
 	if c.note != "" {
 		by.Note = c.note + suffix(": ", f.reason)
 	}
@@ -100,158 +110,164 @@ func (e *env) runChange(cmd *cobra.Command, c change, f *changeFlags, ids []stri
 	if f.json {
 		run.json = newJSONEncoder(e.out)
 	}
-	if len(ids) > 0 {
-		return run.byID(cmd, b, f, ids)
-	}
-	filter.State = c.from
-	return run.byFilter(cmd.Context(), f, filter)
+	return run.byID(cmd, b, f, ids)
 }
 
-// changeRun is one run of a change.
+// runBulk makes an operation of what a filter selects.
+func (e *env) runBulk(ctx context.Context, b *backend, f *changeFlags, bulk dlq.Bulk) error {
+	total, err := b.store.Candidates(ctx, bulk.Filter)
+	if err != nil {
+		return asFlag(err)
+	}
+	bar := e.newBar(total >= progressItems, int64(total), "look", false)
+	if f.dryRun {
+		p, err := b.store.Preview(ctx, bulk, bar.advance)
+		bar.clear()
+		if err != nil {
+			return asFlag(err)
+		}
+		return e.dryRun(f, bulk.Action, p)
+	}
+	ops, err := b.store.Freeze(ctx, bulk, bar.advance)
+	bar.clear()
+	if err != nil {
+		return asFlag(err)
+	}
+	if left, err := b.store.LeftOut(ctx, bulk); err != nil {
+		return err
+	} else if left > 0 {
+		e.say("leaving out %s of unknown outcome (see --include-unknown)", plural(left, "dead letter"))
+	}
+	members := 0
+	for _, op := range ops {
+		members += op.Members
+	}
+	if members == 0 {
+		e.say("no dead letters match")
+		return nil
+	}
+	if !f.yes {
+		if err := e.confirm(ctx, bulk.Action, members); err != nil {
+			// They were never started, so they are forgotten in an hour anyway.
+			for _, op := range ops {
+				_ = b.store.Drop(context.WithoutCancel(ctx), op.App, op.ID)
+			}
+			return err
+		}
+	}
+	for _, op := range ops {
+		if err := b.store.Start(ctx, op.App, op.ID, bulk.By); err != nil {
+			return err
+		}
+	}
+	if !f.wait {
+		return e.started(f, ops)
+	}
+	return e.watch(ctx, b, ops, f.json)
+}
+
+// started says which operations the workers have to do now.
+func (e *env) started(f *changeFlags, ops []dlq.Operation) error {
+	out := newJSONEncoder(e.out)
+	for _, op := range ops {
+		op.State = dlq.OpRunning
+		if f.json {
+			if err := out.Encode(op); err != nil {
+				return err
+			}
+			continue
+		}
+		_, err := fmt.Fprintf(e.out, "started operation %s: %s %s of app %s; emq ops watch %[1]s\n", op.ID, op.Action, plural(op.Members, "dead letter"), op.App)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// target is one dead letter to change.
+type target struct {
+	app, id, cause string
+}
+
+// changeRun changes named dead letters.
 type changeRun struct {
 	*env
-	change change
-	store  *dlq.Store
-	by     dlq.Actor
-	json   *json.Encoder // nil unless asked for
-	named  bool          // the entries were named one by one
-
-	mu      sync.Mutex
+	change  change
+	store   *dlq.Store
+	by      dlq.Actor
+	json    *json.Encoder  // nil unless asked for
 	counts  map[string]int // outcome -> how many
 	failure error          // of Redis or of the output: ends the run
 }
 
 func (r *changeRun) byID(cmd *cobra.Command, b *backend, f *changeFlags, ids []string) error {
-	r.named = true
+	app := f.filters.get("app")
+	var preview dlq.Preview
 	var targets []target
 	for _, id := range ids {
-		d, err := r.find(cmd, b, f.filters.app, id)
+		d, err := r.find(cmd, b, app, id)
 		switch {
 		case errors.Is(err, dlq.ErrNotFound):
-			r.note(target{app: f.filters.app, id: id}, err)
+			r.note(target{app: app, id: id}, err)
 		case err != nil:
 			return err
 		default:
 			targets = append(targets, target{d.App, d.ID, d.Cause})
+			preview.Count++
+			preview.Sample = append(preview.Sample, d)
 		}
 	}
 	if f.dryRun {
-		return errors.Join(r.dryRun(targets, 0), r.result())
+		return errors.Join(r.dryRun(f, r.change.verb, preview), r.result())
 	}
 	for _, t := range targets {
-		r.apply(cmd.Context(), t)
+		if cmd.Context().Err() != nil {
+			return cmd.Context().Err()
+		}
+		r.note(t, r.change.do(r.store, cmd.Context(), t.app, t.id, r.by))
 	}
 	return r.result()
 }
 
-func (r *changeRun) byFilter(ctx context.Context, f *changeFlags, filter dlq.Filter) error {
-	// What is changed is what was counted: later arrivals stay as they are.
-	var targets []target
-	unknown := 0
-	err := r.store.Each(ctx, filter, func(d dlq.Entry) error {
-		if r.change.verb == "resend" && d.Reason == dlq.ReasonUnknownOutcome && !f.unknown {
-			unknown++
-			return nil
-		}
-		targets = append(targets, target{d.App, d.ID, d.Cause})
-		return nil
-	})
-	if err != nil {
-		return asUsage(err)
-	}
-	if f.dryRun {
-		return r.dryRun(targets, unknown)
-	}
-	if unknown > 0 {
-		r.say("leaving out %s of unknown outcome (see --include-unknown)", plural(unknown, "dead letter"))
-	}
-	if len(targets) == 0 {
-		r.say("no dead letters match")
-		return nil
-	}
-	if !f.yes {
-		if err := r.confirm(ctx, len(targets)); err != nil {
-			return err
-		}
-	}
-	r.applyAll(ctx, targets)
-	return errors.Join(r.result(), ctx.Err())
-}
-
 // dryRun prints what would be done.
-func (r *changeRun) dryRun(targets []target, unknown int) error {
-	sample := targets[:min(len(targets), sampleSize)]
-	if r.json != nil {
+func (e *env) dryRun(f *changeFlags, verb string, p dlq.Preview) error {
+	if f.json {
 		out := struct {
 			Count   int      `json:"count"`
 			Sample  []string `json:"sample"`
 			Unknown int      `json:"left_out_unknown,omitempty"`
-		}{len(targets), []string{}, unknown}
-		for _, t := range sample {
-			out.Sample = append(out.Sample, t.id)
+		}{p.Count, []string{}, p.Unknown}
+		for _, d := range p.Sample {
+			out.Sample = append(out.Sample, d.ID)
 		}
-		return r.json.Encode(out)
+		return newJSONEncoder(e.out).Encode(out)
 	}
-	r.say("would %s %s", r.change.verb, plural(len(targets), "dead letter"))
-	if unknown > 0 {
-		r.say("would leave out %s of unknown outcome", plural(unknown, "dead letter"))
+	e.say("would %s %s", verb, plural(p.Count, "dead letter"))
+	if p.Unknown > 0 {
+		e.say("would leave out %s of unknown outcome", plural(p.Unknown, "dead letter"))
 	}
-	l := r.newList(false, "id", "app", "cause")
-	for _, t := range sample {
-		l.row(nil, t.id, t.app, t.cause)
+	l := e.newList(false, "id", "app", "cause", "last_failed_at")
+	for _, d := range p.Sample {
+		l.row(nil, d.ID, d.App, d.Cause, d.LastFailedAt)
 	}
 	return l.end()
 }
 
 // confirm asks the person at the terminal.
-func (r *changeRun) confirm(ctx context.Context, n int) error {
-	_, _ = fmt.Fprintf(r.err, "%s %s? [y/N] ", r.change.verb, plural(n, "dead letter"))
-	answer, err := bufio.NewReader(&reader{ctx: ctx, from: r.in}).ReadString('\n')
+func (e *env) confirm(ctx context.Context, verb string, n int) error {
+	_, _ = fmt.Fprintf(e.err, "%s %s? [y/N] ", verb, plural(n, "dead letter"))
+	answer, err := bufio.NewReader(&reader{ctx: ctx, from: e.in}).ReadString('\n')
 	if answer = strings.ToLower(strings.TrimSpace(answer)); answer == "y" || answer == "yes" {
 		return nil
 	}
 	if err != nil {
-		r.say("")
+		e.say("")
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return errors.New("nothing was changed")
-}
-
-// applyAll changes the targets, several at a time, until Redis fails.
-func (r *changeRun) applyAll(ctx context.Context, targets []target) {
-	bar := r.newBar(len(targets) >= progressItems, int64(len(targets)), r.change.verb, false)
-	queue := make(chan target)
-	var workers sync.WaitGroup
-	for range min(changesAtOnce, len(targets)) {
-		workers.Go(func() {
-			for t := range queue {
-				r.apply(ctx, t)
-				bar.advance(1)
-			}
-		})
-	}
-	for _, t := range targets {
-		if ctx.Err() != nil || r.failed() {
-			break
-		}
-		queue <- t
-	}
-	close(queue)
-	workers.Wait()
-	bar.clear()
-}
-
-func (r *changeRun) failed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failure != nil
-}
-
-// apply changes one dead letter.
-func (r *changeRun) apply(ctx context.Context, t target) {
-	r.note(t, r.change.do(r.store, ctx, t.app, t.id, r.by))
 }
 
 // What became of one dead letter.
@@ -264,8 +280,6 @@ const (
 
 // note counts and reports the outcome of one dead letter.
 func (r *changeRun) note(t target, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	outcome, why := r.change.did, ""
 	if err != nil {
 		outcome, why = changeOutcome(err)
@@ -289,7 +303,7 @@ func (r *changeRun) note(t target, err error) {
 		r.say("%s: skipped: %s", t.id, oneLine(why, cellBytes))
 	case err != nil && outcome != changeFailed:
 		r.say("%s: %s", t.id, oneLine(why, cellBytes))
-	case err == nil && r.named:
+	case err == nil:
 		_, _ = fmt.Fprintln(r.out, r.change.did, t.id)
 	}
 }
@@ -314,29 +328,14 @@ func changeOutcome(err error) (outcome, why string) {
 	}
 }
 
-// result sums up. Named dead letters that were not changed make it an error; of
-// those that a filter found, somebody else may have changed some meanwhile.
+// result is an error when some dead letters were not changed.
 func (r *changeRun) result() error {
-	c := r.counts
-	if !r.named {
-		var parts []string
-		for _, outcome := range []string{r.change.did, changeSkipped, changeNotFound, changeRefused, changeFailed} {
-			if c[outcome] > 0 || outcome == r.change.did {
-				parts = append(parts, fmt.Sprintf("%s %d", outcome, c[outcome]))
-			}
-		}
-		to := r.out
-		if r.json != nil {
-			to = r.err
-		}
-		_, _ = fmt.Fprintln(to, strings.Join(parts, ", "))
-	}
-	switch {
+	switch c := r.counts; {
 	case r.failure != nil:
 		return r.failure
-	case c[changeRefused] > 0, r.named && c[changeSkipped] > 0:
+	case c[changeRefused] > 0, c[changeSkipped] > 0:
 		return errReported
-	case r.named && c[changeNotFound] > 0:
+	case c[changeNotFound] > 0:
 		return errors.Join(errReported, dlq.ErrNotFound)
 	}
 	return nil

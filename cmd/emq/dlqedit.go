@@ -211,7 +211,7 @@ letter, and "emq dlq resend ID" puts them to work.`,
 			if sent == notSent {
 				return usagef("say which: --sent or --not-sent")
 			}
-			c := change{verb: "resolve", did: "resolved", from: dlq.StateDead, do: e.settle()}
+			c := change{verb: "resolve", did: "resolved", do: e.settle()}
 			if notSent {
 				c.did, c.do, c.note = "resent", (*dlq.Store).Resend, "settled as not sent"
 			}
@@ -219,7 +219,8 @@ letter, and "emq dlq resend ID" puts them to work.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.filters.app, "app", "", "alias of the app, when several have a dead letter of this ID")
+	f.filters.set, f.rate = flags, "none"
+	flags.String("app", "", "alias of the app, when several have a dead letter of this ID")
 	flags.BoolVar(&sent, "sent", false, "the call was executed: never make it again")
 	flags.BoolVar(&notSent, "not-sent", false, "the call was not executed: make it")
 	flags.StringVar(&f.reason, "reason", "", "why, kept in the history of each dead letter")

@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/tasks/redisserver"
 	"github.com/imqueue/emq/tasks/redisserver/redistest"
 )
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": scriptExits, "eventually": scriptEventually, "freeport": scriptFreePort, "deadletters": scriptDeadLetters,
-			"messages": scriptMessages, "hup": scriptHup,
+			"messages": scriptMessages, "hup": scriptHup, "operations": scriptOperations,
 		},
 	})
 }
@@ -178,8 +179,12 @@ func scriptHup(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptDeadLetters(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: deadletters N")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: deadletters N [PREFIX]")
+	}
+	prefix := "d"
+	if len(args) == 2 {
+		prefix = args[1]
 	}
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
@@ -190,7 +195,30 @@ func scriptDeadLetters(ts *testscript.TestScript, neg bool, args []string) {
 	store, err := dlq.New(dlq.Config{Redis: rdb})
 	ts.Check(err)
 	for i := range n {
-		d := deathOf("default", fmt.Sprintf("d%d", i), time.Now().Add(-time.Duration(i)*time.Minute))
+		d := deathOf("default", prefix+strconv.Itoa(i), time.Now().Add(-time.Duration(i)*time.Minute))
 		ts.Check(store.Put(context.Background(), d))
+	}
+}
+
+// scriptOperations works on the operations of the app default, as a worker does.
+func scriptOperations(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: operations")
+	}
+	rdb, err := tasks.OpenRedis(ts.Getenv("EMQ_REDIS_URL"))
+	ts.Check(err)
+	defer func() { _ = rdb.Close() }()
+	client, err := tasks.NewClient(tasks.ClientConfig{Redis: rdb})
+	ts.Check(err)
+	store, err := dlq.New(dlq.Config{Redis: rdb, Client: client})
+	ts.Check(err)
+	ctx := context.Background()
+	ops, err := store.ActiveOperations(ctx, tasks.AppDefault)
+	ts.Check(err)
+	for _, op := range ops {
+		for n := 1; n > 0; {
+			_, n, err = store.Work(ctx, op, dlq.BulkMax, "script")
+			ts.Check(err)
+		}
 	}
 }
