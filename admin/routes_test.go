@@ -225,8 +225,8 @@ func TestBadParameters(t *testing.T) {
 	w := newWorld(t)
 	letters, causes, queues := "/api/v1/dead-letters", "/api/v1/causes", "/api/v1/queues"
 	for _, test := range []struct{ path, query, field, detail string }{
-		{letters, "staus=404", "staus", "known are app, kind, class, error, status, cause, state, since, until, limit, cursor"},
-		{causes, "limit=5", "limit", "known are app, kind, class, error, status, cause, state, since, until"},
+		{letters, "staus=404", "staus", "known are app, kind, class, error, status, cause, state, target, text, since, until, limit, cursor"},
+		{causes, "limit=5", "limit", "known are app, kind, class, error, status, cause, state, target, text, since, until"},
 		{queues, "kind=message.send", "kind", "known are app"},
 		{"/api/v1/holds", "x", "x", "known are app"},
 		{"/api/v1/limits", "endpoint=a", "endpoint", "known are app"},
@@ -243,11 +243,13 @@ func TestBadParameters(t *testing.T) {
 		{letters, "status=99", "status", "100 to 599"},
 		{letters, "status=600", "status", "100 to 599"},
 		{letters, "status=4xx", "status", "100 to 599"},
-		{letters, "state=gone", "state", "dead, resending, resolved or discarded"},
+		{letters, "state=gone", "state", "dead, resending, resolved, discarded"},
 		{letters, "cause=abc", "cause", "at least 4"},
-		{letters, "error=" + strings.Repeat("x", textMaxBytes+1), "error", "at most 512 bytes"},
-		{letters, "since=yesterday", "since", "2026-01-31T08:00:00Z"},
-		{letters, "until=-5m", "until", "2026-01-31T08:00:00Z"},
+		{letters, "error=" + strings.Repeat("x", textMaxBytes+1), "error", "at most 256 bytes"},
+		{letters, "target=" + strings.Repeat("x", 256), "target", "at most 255 bytes"},
+		{causes, "text=a%00b", "text", "without control characters"},
+		{letters, "since=yesterday", "since", "2026-01-31T09:00:00Z"},
+		{letters, "until=-5m", "until", "2026-01-31T09:00:00Z"},
 		{letters, "since=1m&until=2m", "until", "after since"},
 		{letters, "limit=0", "limit", "1 to 1000"},
 		{letters, "limit=1001", "limit", "1 to 1000"},

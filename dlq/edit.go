@@ -32,23 +32,31 @@ func (s *Store) Edit(ctx context.Context, app, id string, payload json.RawMessag
 		if err != nil {
 			return nil, err
 		}
-		if t.Payload, err = tasks.DecodePayload(t.Kind(), payload); err != nil {
-			return nil, err
-		}
-		edited := t
-		edited.ExpiresAt = time.Time{} // what has expired may be edited all the same
-		if err := edited.Validate(); err != nil {
+		after, err := tasks.DecodePayload(t.Kind(), payload)
+		if err != nil {
 			return nil, err
 		}
 		r := old.next(StateDead, s.now(), ActionEdit, by)
-		r.body.Unknown = nil // it was about the old payload
 		r.body.Events[len(r.body.Events)-1].Before = before
-		if r.raw, err = tasks.Encode(t); err != nil {
-			return nil, err
-		}
-		r.about(t.Payload)
-		return r, nil
+		return r, replacePayload(r, t, after)
 	}})
+}
+
+// replacePayload gives the record's task another payload, checked as at enqueue.
+func replacePayload(r *record, t tasks.Task, payload tasks.Payload) error {
+	t.Payload = payload
+	edited := t
+	edited.ExpiresAt = time.Time{} // what has expired may be edited all the same
+	if err := edited.Validate(); err != nil {
+		return err
+	}
+	raw, err := tasks.Encode(t)
+	if err != nil {
+		return err
+	}
+	r.raw, r.body.Unknown = raw, nil // what is unknown was about the old payload
+	r.about(payload)
+	return nil
 }
 
 // Settle ends a dead letter whose call was executed, as a person has found

@@ -206,7 +206,8 @@ type Entry struct {
 	// Raw is the wire encoding of the task with that payload, secrets included.
 	Raw []byte `json:"-"`
 
-	subjects []string // the users, groups and rooms that the payload is about
+	subjects         []string // the users, groups and rooms that the payload is about
+	causeDescription string   // the normalised one
 }
 
 // Redacted returns the entry with the secrets of its payload hidden and without

@@ -400,7 +400,7 @@ func testCauses(t *testing.T, w *world) {
 		"time":        {Filter{App: testApp, Until: epoch.Add(time.Second)}, []map[State]int{{StateDead: 1}}},
 		"status":      {Filter{Status: 400}, []map[State]int{{StateDiscarded: 1}}},
 		"status 2":    {Filter{Status: 403, App: testApp}, []map[State]int{{StateDead: 3, StateResending: 1}}},
-		"no match":    {Filter{Class: errclass.ClassSuccess}, nil},
+		"no match":    {Filter{Kind: tasks.KindUserMute}, nil},
 		"short cause": {Filter{Cause: c.ID[:len(c.ID)-1], App: testApp}, []map[State]int{{StateDead: 3, StateDiscarded: 1, StateResending: 1}}},
 	} {
 		if got := counts(tc.f); !reflect.DeepEqual(got, tc.want) {

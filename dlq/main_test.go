@@ -340,6 +340,8 @@ var behaviours = []struct {
 	{"operation cancelled", testOperationCancel},
 	{"operation with crashes", testOperationCrash},
 	{"operation by many", testOperationByMany},
+	{"export and import", testTransfer},
+	{"export, correct and import", testTransferCorrected},
 	{"limits", testLimits},
 	{"unknown answers", testUnknowns},
 	{"too many unknown answers", testUnknownsBound},

@@ -257,7 +257,7 @@ func (r *record) entry(c Cause) Entry {
 		FirstFailedAt: r.last, LastFailedAt: r.last, ChangedAt: r.changed,
 		Attempts: make([]Attempt, len(r.body.Attempts)), AttemptsLeftOut: r.body.AttemptsOut,
 		Events: make([]Event, len(r.body.Events)), EventsLeftOut: r.body.EventsOut,
-		Unknown: r.body.Unknown, Raw: r.raw,
+		Unknown: r.body.Unknown, Raw: r.raw, causeDescription: c.Description,
 	}
 	for i, a := range r.body.Attempts {
 		e.Attempts[i] = Attempt{

@@ -54,7 +54,7 @@ func testPut(t *testing.T, w *world) {
 		Description: forbidden.Description, Cause: e.Cause, Why: forbidden.Why, Advice: forbidden.Advice,
 		EnqueuedAt: epoch, FirstFailedAt: epoch.Add(-2 * time.Second), LastFailedAt: epoch, ChangedAt: epoch,
 		Attempts: d.Attempts, Events: []Event{{At: epoch, Action: ActionDead}},
-		Payload: e.Payload, Raw: raw, subjects: []string{"u1"},
+		Payload: e.Payload, Raw: raw, subjects: []string{"u1"}, causeDescription: errclass.Normalise(forbidden.Description),
 	}
 	if !reflect.DeepEqual(e, want) {
 		t.Errorf("got  %+v\nwant %+v", e, want)

@@ -50,7 +50,7 @@ brings them back until then.`,
 			short: "Take discarded dead letters back",
 			long:  `restore makes discarded dead letters dead again.`,
 		}),
-		newDLQEditCmd(e), newDLQResolveCmd(e),
+		newDLQEditCmd(e), newDLQResolveCmd(e), newDLQExportCmd(e), newDLQImportCmd(e),
 	)
 }
 
