@@ -63,16 +63,20 @@ func (l AuditLine) encode() string {
 	return string(text)
 }
 
+// auditLine is a line about what a person did, as scripts take it; "" when it was none.
+func (s *Store) auditLine(action, app, what string, count int, by Actor) string {
+	if by.Name == "" {
+		return ""
+	}
+	return AuditLine{At: s.now(), By: by.Name, Action: action, App: app, What: what, Count: count, Why: by.Note}.encode()
+}
+
 // audited adds a line about what a person did to a pipeline: the change itself
 // and its line are made together.
 func (s *Store) audited(ctx context.Context, pipe redis.Cmdable, action, app, what string, count int, by Actor) {
-	if by.Name == "" {
-		return
+	if line := s.auditLine(action, app, what, count, by); line != "" {
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: auditKey(app), MaxLen: auditMax, Approx: true, Values: []any{"line", line}})
 	}
-	pipe.XAdd(ctx, &redis.XAddArgs{
-		Stream: auditKey(app), MaxLen: auditMax, Approx: true,
-		Values: []any{"line", AuditLine{At: s.now(), By: by.Name, Action: action, App: app, What: what, Count: count, Why: by.Note}.encode()},
-	})
 }
 
 // NoteAudit adds a line about what a person did that changes nothing in the store.
@@ -123,29 +127,18 @@ func (s *Store) Audit(ctx context.Context, f AuditFilter, cursor string, limit i
 	if err != nil {
 		return nil, "", err
 	}
-	if !auditCursor(cursor) {
-		return nil, "", badCursor()
+	after, err := readAuditPosition(cursor)
+	if err != nil {
+		return nil, "", err
 	}
 	type found struct {
-		id   string
+		auditPosition
 		line AuditLine
 	}
 	var all []found
-	more := false
-	end := ""
+	var end auditPosition // what is older was not read of every app
 	for _, app := range apps {
-		from := "+"
-		switch {
-		case cursor != "":
-			from = "(" + cursor
-		case !f.Until.IsZero():
-			from = strconv.FormatInt(f.Until.Add(auditSlack).UnixMilli(), 10)
-		}
-		to := "-"
-		if !f.Since.IsZero() {
-			to = strconv.FormatInt(f.Since.Add(-auditSlack).UnixMilli(), 10)
-		}
-		messages, err := s.redis.XRevRangeN(ctx, auditKey(app), from, to, auditPage).Result()
+		messages, err := s.redis.XRevRangeN(ctx, auditKey(app), f.newest(app, after), f.oldest(), auditPage).Result()
 		if err != nil {
 			return nil, "", fmt.Errorf("read the audit of %s: %w", app, err)
 		}
@@ -153,36 +146,60 @@ func (s *Store) Audit(ctx context.Context, f AuditFilter, cursor string, limit i
 			var l AuditLine
 			text, _ := m.Values["line"].(string)
 			if json.Unmarshal([]byte(text), &l) == nil {
-				all = append(all, found{m.ID, l})
+				all = append(all, found{auditPosition{m.ID, app}, l})
 			}
 		}
-		if len(messages) == auditPage { // what follows in this app is older than its last one
-			more = true
-			if last := messages[auditPage-1].ID; end == "" || compareStreamIDs(last, end) > 0 {
+		if len(messages) == auditPage {
+			if last := (auditPosition{messages[auditPage-1].ID, app}); end.id == "" || last.compare(end) < 0 {
 				end = last
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b found) int { return compareStreamIDs(b.id, a.id) })
-	for _, x := range all {
-		if more && compareStreamIDs(x.id, end) < 0 {
+	slices.SortFunc(all, func(a, b found) int { return a.compare(b.auditPosition) })
+	for i, x := range all {
+		if end.id != "" && x.compare(end) > 0 {
 			break
 		}
 		if !f.matches(x.line) {
 			continue
 		}
-		if lines = append(lines, x.line); len(lines) == limit {
-			return lines, x.id, nil
+		if lines = append(lines, x.line); len(lines) == limit && (end.id != "" || i < len(all)-1) {
+			return lines, x.cursor(), nil
 		}
 	}
-	return lines, end, nil
+	return lines, end.cursor(), nil
 }
 
-// compareStreamIDs compares two IDs of a stream, "MS-SEQUENCE".
-func compareStreamIDs(a, b string) int {
-	at, an := streamID(a)
-	bt, bn := streamID(b)
-	return cmp.Or(cmp.Compare(at, bt), cmp.Compare(an, bn))
+// newest and oldest are where the lines of an app are looked for.
+func (f AuditFilter) newest(app string, after auditPosition) string {
+	switch {
+	case after.id != "" && app < after.app:
+		return after.id // the same ID comes after, in this app
+	case after.id != "":
+		return "(" + after.id
+	case !f.Until.IsZero():
+		return strconv.FormatInt(f.Until.Add(auditSlack).UnixMilli(), 10)
+	default:
+		return "+"
+	}
+}
+
+func (f AuditFilter) oldest() string {
+	if f.Since.IsZero() {
+		return "-"
+	}
+	return strconv.FormatInt(f.Since.Add(-auditSlack).UnixMilli(), 10)
+}
+
+// An auditPosition is the place of a line in the order of all: by its ID in the stream
+// of its app, "MS-SEQUENCE", and the app, both descending.
+type auditPosition struct{ id, app string }
+
+// compare orders positions as pages do: what comes first is smaller.
+func (p auditPosition) compare(q auditPosition) int {
+	pms, pn := streamID(p.id)
+	qms, qn := streamID(q.id)
+	return cmp.Or(cmp.Compare(qms, pms), cmp.Compare(qn, pn), cmp.Compare(q.app, p.app))
 }
 
 func streamID(id string) (ms, n uint64) {
@@ -192,15 +209,26 @@ func streamID(id string) (ms, n uint64) {
 	return ms, n
 }
 
-// auditCursor says whether a cursor is one that Audit gave.
-func auditCursor(cursor string) bool {
-	if cursor == "" {
-		return true
+// cursor is the position as callers carry it; "" for the zero one.
+func (p auditPosition) cursor() string {
+	if p.id == "" {
+		return ""
 	}
-	first, second, ok := strings.Cut(cursor, "-")
+	return p.id + "." + p.app
+}
+
+func readAuditPosition(cursor string) (auditPosition, error) {
+	if cursor == "" {
+		return auditPosition{}, nil
+	}
+	id, app, _ := strings.Cut(cursor, ".")
+	first, second, _ := strings.Cut(id, "-")
 	_, err1 := strconv.ParseUint(first, 10, 64)
 	_, err2 := strconv.ParseUint(second, 10, 64)
-	return ok && err1 == nil && err2 == nil
+	if err1 != nil || err2 != nil || tasks.CheckApp(app) != nil {
+		return auditPosition{}, badCursor()
+	}
+	return auditPosition{id, app}, nil
 }
 
 // trimAudit drops the lines that were kept for long enough.

@@ -23,6 +23,8 @@ var (
 	pageSource string
 	//go:embed lua/release.lua
 	releaseSource string
+	//go:embed lua/once.lua
+	onceSource string
 	//go:embed lua/unknown.lua
 	unknownSource string
 	//go:embed lua/turn.lua
@@ -37,6 +39,7 @@ var (
 	dropScript    = redis.NewScript(dropSource)
 	pageScript    = redis.NewScript(pageSource)
 	releaseScript = redis.NewScript(releaseSource)
+	onceScript    = redis.NewScript(onceSource)
 	unknownScript = redis.NewScript(unknownSource)
 	turnScript    = redis.NewScript(turnSource)
 	advanceScript = redis.NewScript(advanceSource)
@@ -158,10 +161,8 @@ func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
 		ended = "1"
 	}
 	line := ""
-	if c.by.Name != "" && c.by.op == "" {
-		line = AuditLine{
-			At: r.changed, By: c.by.Name, Action: r.body.Events[len(r.body.Events)-1].Action, App: r.app, What: r.id, Count: 1, Why: c.by.Note,
-		}.encode()
+	if c.by.op == "" { // else the operation's own line speaks of it
+		line = s.auditLine(r.body.Events[len(r.body.Events)-1].Action, r.app, r.id, 1, c.by)
 	}
 	keys := []string{
 		tasks.EntryKey(r.app, r.id),

@@ -63,7 +63,12 @@ func (s *Store) SetHold(ctx context.Context, h Hold) (created bool, err error) {
 	if err := s.redis.SAdd(ctx, tasks.AppsKey, h.App).Err(); err != nil {
 		return false, fmt.Errorf("set hold on %s: %w", h.target(), err)
 	}
-	if created, err = s.redis.HSetNX(ctx, holdsKey(h.App), string(h.Family), value).Result(); err != nil {
+	line := ""
+	if h.Task == "" { // no task met a fault: a person sets it
+		line = s.auditLine(ActionHold, h.App, h.target(), 1, Actor{Name: h.By, Note: h.Description})
+	}
+	keys := []string{holdsKey(h.App), auditKey(h.App)}
+	if created, err = onceScript.Run(ctx, s.redis, keys, string(h.Family), value, line, auditMax).Bool(); err != nil {
 		return false, fmt.Errorf("set hold on %s: %w", h.target(), err)
 	}
 	if _, err := s.settle(ctx, h.App, heldQueues(h.App, h.Family)); err != nil {
@@ -75,15 +80,14 @@ func (s *Store) SetHold(ctx context.Context, h Hold) (created bool, err error) {
 // ClearHold takes a hold away and lets its queues run again, but for those that
 // an operator paused or another hold covers. With an empty family it clears the
 // hold on the whole app alone, not those on its families. A crash between its
-// steps is made good by Sweep. The actor is the caller's to record: nothing is
-// left of a hold that is cleared. Errors: one that wraps ErrNotFound when there
+// steps is made good by Sweep. Errors: one that wraps ErrNotFound when there
 // is no such hold, a *tasks.FieldError, or a failure of Redis.
-func (s *Store) ClearHold(ctx context.Context, app string, family tasks.Family, _ Actor) error {
+func (s *Store) ClearHold(ctx context.Context, app string, family tasks.Family, by Actor) error {
 	if err := checkTarget(app, family); err != nil {
 		return err
 	}
 	target := Hold{App: app, Family: family}.target()
-	cleared, err := s.release(ctx, app, holdsKey(app), string(family), heldQueues(app, family))
+	cleared, err := s.release(ctx, app, holdsKey(app), string(family), heldQueues(app, family), s.auditLine(ActionClear, app, "hold on "+target, 1, by))
 	if err != nil {
 		return fmt.Errorf("clear hold on %s: %w", target, err)
 	}

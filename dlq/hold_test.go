@@ -368,7 +368,7 @@ func testRoundTrips(t *testing.T, w *world) {
 		{"note an unknown answer", 2, func() error { return store.NoteUnknown(w.ctx, Unknown{App: testApp}) }}, // the script is sent once
 		{"note another", 1, func() error { return store.NoteUnknown(w.ctx, Unknown{App: testApp}) }},
 		{"sweep", 15, func() error { _, err := store.Sweep(w.ctx, []string{testApp}); return err }},
-		{"hold", 5, func() error { _, err := store.SetHold(w.ctx, badSecret); return err }},
+		{"hold", 6, func() error { _, err := store.SetHold(w.ctx, badSecret); return err }},
 		{"hold again", 5, func() error { _, err := store.SetHold(w.ctx, badSecret); return err }},
 		{"sweep under a hold", 20, func() error { _, err := store.Sweep(w.ctx, []string{testApp}); return err }},
 		{"queues", 5, func() error { _, err := store.Queues(w.ctx, testApp); return err }},

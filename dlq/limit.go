@@ -44,26 +44,29 @@ func (s *Store) SetLimit(ctx context.Context, l Limit) error {
 	if err := s.redis.SAdd(ctx, tasks.AppsKey, l.App).Err(); err != nil {
 		return fmt.Errorf("set limit on %s of %s: %w", l.Endpoint, l.App, err)
 	}
-	if err := s.redis.HSet(ctx, limitsKey(l.App), string(l.Endpoint), value).Err(); err != nil {
+	pipe := s.redis.TxPipeline()
+	pipe.HSet(ctx, limitsKey(l.App), string(l.Endpoint), value)
+	s.audited(ctx, pipe, ActionLimit, l.App, fmt.Sprintf("%s: %s", l.Endpoint, l.Limit), 1, Actor{Name: l.By, Note: l.Reason})
+	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("set limit on %s of %s: %w", l.Endpoint, l.App, err)
 	}
 	return nil
 }
 
 // ClearLimit takes a limit away, also one of an endpoint that this version does
-// not know. The actor is the caller's to record: nothing is left of a limit that
-// is cleared. Errors: one that wraps ErrNotFound when there is no such limit, a
+// not know. Errors: one that wraps ErrNotFound when there is no such limit, a
 // *tasks.FieldError for an app that can't be, or a failure of Redis.
-func (s *Store) ClearLimit(ctx context.Context, app string, e tasks.Endpoint, _ Actor) error {
+func (s *Store) ClearLimit(ctx context.Context, app string, e tasks.Endpoint, by Actor) error {
 	if err := tasks.CheckApp(app); err != nil {
 		return err
 	}
 	name := tasks.Printable(string(e), wordMax)
-	cleared, err := s.redis.HDel(ctx, limitsKey(app), string(e)).Result()
+	keys := []string{limitsKey(app), resumingKey(app), auditKey(app)}
+	cleared, err := releaseScript.Run(ctx, s.redis, keys, string(e), s.auditLine(ActionClear, app, "limit on "+name, 1, by), auditMax).Bool()
 	if err != nil {
 		return fmt.Errorf("clear limit on %s of %s: %w", name, app, err)
 	}
-	if cleared == 0 {
+	if !cleared {
 		return fmt.Errorf("limit on %s of %s: %w", name, app, ErrNotFound)
 	}
 	return nil

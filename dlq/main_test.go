@@ -70,6 +70,12 @@ func miniWorld(t testing.TB) *world {
 	return newWorld(t, rdb)
 }
 
+// realWorld is a world on a Redis server of its own.
+func realWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorld(t, redistest.Client(t, redistest.Start(t, redisserver.Options{})))
+}
+
 // open makes a further store of the same world, as another process has one.
 func (w *world) open(rdb redis.UniversalClient) (*tasks.Client, *Store) {
 	w.t.Helper()
@@ -342,6 +348,8 @@ var behaviours = []struct {
 	{"operation by many", testOperationByMany},
 	{"export and import", testTransfer},
 	{"export, correct and import", testTransferCorrected},
+	{"audit", testAudit},
+	{"pages of the audit", testAuditPages},
 	{"limits", testLimits},
 	{"unknown answers", testUnknowns},
 	{"too many unknown answers", testUnknownsBound},

@@ -461,10 +461,7 @@ func (s *Store) Cancel(ctx context.Context, app, id string, by Actor) error {
 // turn puts an operation into another state, if it is in one of some.
 func (s *Store) turn(ctx context.Context, op Operation, action string, by Actor, to OperationState, from ...OperationState) error {
 	what := fmt.Sprintf("%s: %s %s", op.ID, op.Action, op.Filter)
-	line := ""
-	if by.Name != "" {
-		line = AuditLine{At: s.now(), By: by.Name, Action: action, App: op.App, What: what, Count: op.Members, Why: by.Note}.encode()
-	}
+	line := s.auditLine(action, op.App, what, op.Members, by)
 	args := []any{op.ID, string(to), s.now().UnixMilli(), line, auditMax}
 	for _, state := range from {
 		args = append(args, string(state))

@@ -155,7 +155,8 @@ func (s *Store) Pause(ctx context.Context, queue string, by Actor) error {
 	if err != nil {
 		return fmt.Errorf("pause %s: %w", queue, err)
 	}
-	if err := s.redis.HSetNX(ctx, pausedKey(app), queue, value).Err(); err != nil {
+	line := s.auditLine(ActionPause, app, queue, 1, by)
+	if err := onceScript.Run(ctx, s.redis, []string{pausedKey(app), auditKey(app)}, queue, value, line, auditMax).Err(); err != nil {
 		return fmt.Errorf("pause %s: %w", queue, err)
 	}
 	if _, err := s.settle(ctx, app, []string{queue}); err != nil {
@@ -164,10 +165,10 @@ func (s *Store) Pause(ctx context.Context, queue string, by Actor) error {
 	return nil
 }
 
-// Resume lets a queue run again, whoever paused it; one that runs stays so. The
-// actor is the caller's to record. Errors: as those of Pause, and one that wraps
+// Resume lets a queue run again, whoever paused it; one that runs stays so. Errors:
+// as those of Pause, and one that wraps
 // ErrHeld and names the hold when one covers the queue.
-func (s *Store) Resume(ctx context.Context, queue string, _ Actor) error {
+func (s *Store) Resume(ctx context.Context, queue string, by Actor) error {
 	app, err := s.knownQueue(ctx, queue)
 	if err != nil {
 		return fmt.Errorf("resume %s: %w", queue, err)
@@ -180,7 +181,7 @@ func (s *Store) Resume(ctx context.Context, queue string, _ Actor) error {
 		return fmt.Errorf("resume %s: %s is held since %s because of %s: clear that hold first: %w",
 			queue, h.target(), h.Since.UTC().Format(time.RFC3339), h.Rule, ErrHeld)
 	}
-	released, err := s.release(ctx, app, pausedKey(app), queue, []string{queue})
+	released, err := s.release(ctx, app, pausedKey(app), queue, []string{queue}, s.auditLine(ActionResume, app, queue, 1, by))
 	if err == nil && !released {
 		_, err = s.settle(ctx, app, []string{queue}) // paused by another tool, or not at all
 	}
@@ -207,13 +208,13 @@ func (s *Store) knownQueue(ctx context.Context, queue string) (string, error) {
 }
 
 // release takes one reason away and lets its queues run where no other reason
-// stands. It says whether there was that reason.
-func (s *Store) release(ctx context.Context, app, key, field string, queues []string) (bool, error) {
-	args := []any{field}
+// stands. It says whether there was that reason. line is one of the audit, or "".
+func (s *Store) release(ctx context.Context, app, key, field string, queues []string, line string) (bool, error) {
+	args := []any{field, line, auditMax}
 	for _, queue := range queues {
 		args = append(args, queue)
 	}
-	released, err := releaseScript.Run(ctx, s.redis, []string{key, resumingKey(app)}, args...).Bool()
+	released, err := releaseScript.Run(ctx, s.redis, []string{key, resumingKey(app), auditKey(app)}, args...).Bool()
 	if err != nil {
 		return false, err
 	}
