@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 )
@@ -86,6 +87,15 @@ type Config struct {
 	// IDRetention is how long a given task ID stays taken after delivery: up to
 	// 30 days, an hour by default. Each such ID costs Redis about 100 bytes.
 	IDRetention time.Duration
+	// DeadLettersKeep is how long resolved and discarded dead letters are kept;
+	// dlq.KeepDefault by default. Those that are dead are kept for ever.
+	DeadLettersKeep time.Duration
+	// DeadLettersWarn is from how many dead letters of an app on a warning is logged;
+	// dlq.WarnDefault by default, negative for never.
+	DeadLettersWarn int
+	// AuditKeep is how long lines of the audit are kept; dlq.AuditKeepDefault by
+	// default.
+	AuditKeep time.Duration
 	// Rules judges answers; nil means errclass.Default.
 	Rules *errclass.Table
 	// Logger gets one line for each attempt; nil means slog.Default.
@@ -131,6 +141,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.DrainTimeout < DrainTimeoutMin || c.DrainTimeout > DrainTimeoutMax {
 		return c, &tasks.FieldError{Field: "drain timeout", Value: c.DrainTimeout.String(), Bound: fmt.Sprintf("%v to %v", DrainTimeoutMin, DrainTimeoutMax)}
+	}
+	if c.DeadLettersWarn == 0 {
+		c.DeadLettersWarn = dlq.WarnDefault
 	}
 	if c.IDRetention == 0 {
 		c.IDRetention = IDRetentionDefault

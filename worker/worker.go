@@ -45,6 +45,7 @@ type Worker struct {
 	breakers breakers
 	limits   *limits
 	board    *board
+	letters  *deadLetters
 	metrics  *metrics
 	draining context.Context // ends when no task is taken any more
 	cut      context.Context // ends when calls in flight must end
@@ -84,12 +85,13 @@ func New(cfg Config) (_ *Worker, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.store, err = dlq.New(dlq.Config{Redis: w.redis, Client: producer}); err != nil {
+	if w.store, err = dlq.New(dlq.Config{Redis: w.redis, Client: producer, Keep: cfg.DeadLettersKeep, AuditKeep: cfg.AuditKeep}); err != nil {
 		return nil, err
 	}
 	if w.servers, err = tasks.OpenRedis(cfg.RedisURL); err != nil {
 		return nil, err
 	}
+	w.letters = newDeadLetters(w.store, cfg, w.metrics.registry)
 	w.limits = newLimits(w.redis, w.store, cfg.Logger, cfg.Apps)
 	w.board = newBoard(w.redis, w.limits, w.breakers.ready, cfg.Logger, cfg.Apps)
 	return w, nil
@@ -152,7 +154,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	loops.Go(func() { w.every(background, limitsEvery, "refresh limits", w.limits.refresh) })
 	loops.Go(func() { w.every(background, holdsEvery, "refresh holds", w.refreshHolds) })
-	loops.Go(func() { w.every(background, sweepEvery, "sweep", w.sweep) })
+	loops.Go(func() {
+		w.every(background, sweepEvery, "sweep", func(ctx context.Context) error {
+			return errors.Join(w.sweep(ctx), w.letters.look(ctx))
+		})
+	})
 	for _, app := range w.cfg.Apps {
 		work := newOperations(w.store, app.Alias, w.cfg.Name).work
 		loops.Go(func() { w.every(background, operationsEvery, "operations", work) })
@@ -216,6 +222,7 @@ func (w *Worker) sweep(ctx context.Context) error {
 		return nil // with no app named, Sweep would take them all
 	}
 	report, err := w.store.Sweep(ctx, mine)
+	w.letters.purged.Add(float64(report.Purged))
 	if report != (dlq.SweepReport{}) {
 		w.log.Info("swept", "resent", report.Resent, "lost", report.Lost, "adopted", report.Adopted,
 			"purged", report.Purged, "operations", report.Operations, "held", report.Held, "repaired", report.Repaired)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/worker"
 )
@@ -90,6 +91,15 @@ func settings() []setting {
 		{key: "id_retention", unit: "DURATION", def: shortDuration(worker.IDRetentionDefault),
 			meaning: "how long a task's given ID stays taken after delivery",
 			put:     putDuration(func(c *config) *time.Duration { return &c.IDRetention })},
+		{key: "dead_letters_keep", unit: "DURATION", def: formatDays(dlq.KeepDefault),
+			meaning: "how long resolved and discarded dead letters are kept; the others stay until a person has dealt with them",
+			put:     putDays(func(c *config) *time.Duration { return &c.DeadLettersKeep }, time.Hour)},
+		{key: "dead_letters_warn", unit: "N", def: strconv.Itoa(dlq.WarnDefault),
+			meaning: "from how many dead letters of an app on workers and `emq doctor` warn; `off` for never. None is dropped",
+			put:     putWarn},
+		{key: "audit_keep", unit: "DURATION", def: formatDays(dlq.AuditKeepDefault),
+			meaning: "how long `emq audit` remembers what persons did",
+			put:     putDays(func(c *config) *time.Duration { return &c.AuditKeep }, 24*time.Hour)},
 		{key: "health", unit: "ADDR", def: "127.0.0.1:8611",
 			meaning: "where a worker answers /healthz and /readyz; `off` for nowhere",
 			put:     putHealth},
@@ -110,19 +120,22 @@ func settings() []setting {
 
 // config is what the settings say.
 type config struct {
-	RedisURL     string
-	App          string // empty when not set and not evident
-	Apps         []worker.App
-	borrowed     string // an alias that only --app gives to what variables describe; most often empty
-	Concurrency  int
-	CallTimeout  time.Duration
-	DrainTimeout time.Duration
-	IDRetention  time.Duration
-	Health       string // empty: off
-	LogFormat    string
-	LogLevel     string
-	Rules        string // path; empty: the builtin rules alone
-	Lang         string
+	RedisURL        string
+	App             string // empty when not set and not evident
+	Apps            []worker.App
+	borrowed        string // an alias that only --app gives to what variables describe; most often empty
+	Concurrency     int
+	CallTimeout     time.Duration
+	DrainTimeout    time.Duration
+	IDRetention     time.Duration
+	DeadLettersKeep time.Duration
+	DeadLettersWarn int // negative: off
+	AuditKeep       time.Duration
+	Health          string // empty: off
+	LogFormat       string
+	LogLevel        string
+	Rules           string // path; empty: the builtin rules alone
+	Lang            string
 }
 
 // given is a value with the place where it was set.
@@ -284,6 +297,7 @@ func (c config) String() string {
 		"redis_url=" + redactURL(c.RedisURL), "app=" + c.appOrDefault(),
 		fmt.Sprintf("concurrency=%d", c.Concurrency), fmt.Sprintf("call_timeout=%v", c.CallTimeout),
 		fmt.Sprintf("drain_timeout=%v", c.DrainTimeout), fmt.Sprintf("id_retention=%v", c.IDRetention),
+		"dead_letters_keep=" + formatDays(c.DeadLettersKeep), fmt.Sprintf("dead_letters_warn=%d", c.DeadLettersWarn), "audit_keep=" + formatDays(c.AuditKeep),
 		"health=" + c.Health, "log_format=" + c.LogFormat, "log_level=" + c.LogLevel, "rules=" + c.Rules, "lang=" + c.Lang,
 	}
 	for _, app := range c.Apps {
@@ -370,6 +384,43 @@ func putDuration(field func(*config) *time.Duration) func(*config, string) error
 		}
 		return nil
 	}
+}
+
+// putDays reads a duration that may be given in days.
+func putDays(field func(*config) *time.Duration, least time.Duration) func(*config, string) error {
+	return func(c *config, text string) (err error) {
+		if days, ok := strings.CutSuffix(text, "d"); ok {
+			var n uint64
+			n, err = strconv.ParseUint(days, 10, 16)
+			*field(c) = time.Duration(n) * 24 * time.Hour
+		} else {
+			*field(c), err = time.ParseDuration(text)
+		}
+		if err != nil || *field(c) < least {
+			return fmt.Errorf("%q: must be a duration of at least %s, such as 36h or 30d", text, shortDuration(least))
+		}
+		return nil
+	}
+}
+
+// formatDays writes a duration in days where it is whole days.
+func formatDays(d time.Duration) string {
+	if d > 0 && d%(24*time.Hour) == 0 {
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	}
+	return shortDuration(d)
+}
+
+func putWarn(c *config, text string) error {
+	if text == "off" {
+		c.DeadLettersWarn = -1
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if c.DeadLettersWarn = n; err != nil || n < 1 {
+		return fmt.Errorf("%q: must be a number above 0, or off", text)
+	}
+	return nil
 }
 
 // shortDuration writes 1h0m0s as 1h.

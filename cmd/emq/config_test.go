@@ -119,6 +119,12 @@ func sample(t *testing.T, s setting) (get func(*config) string, values []string)
 		return func(c *config) string { return short(c.DrainTimeout) }, durations
 	case "id_retention":
 		return func(c *config) string { return short(c.IDRetention) }, durations
+	case "dead_letters_keep":
+		return func(c *config) string { return formatDays(c.DeadLettersKeep) }, []string{"1d", "36h", "90d"}
+	case "dead_letters_warn":
+		return func(c *config) string { return fmt.Sprint(c.DeadLettersWarn) }, []string{"1", "20", "300"}
+	case "audit_keep":
+		return func(c *config) string { return formatDays(c.AuditKeep) }, []string{"1d", "30d", "1000d"}
 	case "health":
 		return func(c *config) string { return c.Health }, []string{"a:1", "b:1", "c:1"}
 	case "log_format":

@@ -51,7 +51,8 @@ emq.yaml. Credentials come from variables or files.`,
 		},
 	}
 	settingFlags(cmd.Flags(), "app", "app_key", "easemob_url", "client_id", "client_secret", "concurrency",
-		"call_timeout", "drain_timeout", "id_retention", "health", "rules", "log_format", "log_level")
+		"call_timeout", "drain_timeout", "id_retention", "dead_letters_keep", "dead_letters_warn", "audit_keep",
+		"health", "rules", "log_format", "log_level")
 	_ = cmd.MarkFlagFilename("rules", "yaml", "yml") // fails for an unknown flag only
 	return cmd
 }
@@ -76,6 +77,7 @@ func (e *env) runWorker(ctx context.Context, cfg *config) error {
 	w, err := worker.New(worker.Config{
 		RedisURL: cfg.RedisURL, Apps: apps, Concurrency: cfg.Concurrency, CallTimeout: cfg.CallTimeout,
 		DrainTimeout: cfg.DrainTimeout, IDRetention: cfg.IDRetention, Rules: rules, Logger: log,
+		DeadLettersKeep: cfg.DeadLettersKeep, DeadLettersWarn: cfg.DeadLettersWarn, AuditKeep: cfg.AuditKeep,
 	})
 	if err != nil {
 		return &usageError{err}
