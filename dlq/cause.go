@@ -91,7 +91,7 @@ type Triage struct {
 
 // CausesMax bounds the causes of one app. A fault whose description differs each
 // time in a way that is not known must not fill Redis with causes: from there on,
-// a death that is of none of them falls in one that leaves the description out.
+// a death that is of none of them falls in one that leaves error and description out.
 const CausesMax = 2000
 
 const (
@@ -124,9 +124,10 @@ func (c Cause) identified() Cause {
 	return c
 }
 
-// withoutDescription is the cause where there are too many of them.
-func (c Cause) withoutDescription() Cause {
-	c.Description = ""
+// coarse is the cause where there are too many of them: what is left of it has few
+// values, so there is no bound to these.
+func (c Cause) coarse() Cause {
+	c.Description, c.Error = "", ""
 	return c.identified()
 }
 

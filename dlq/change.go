@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -181,13 +182,15 @@ func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
 			}))...)
 		}
 	}
-	print := ""
+	print, most := "", CausesMax
 	if c.cause != nil {
-		print = c.cause.print()
+		if print = c.cause.print(); c.cause.Description == "" && c.cause.Error == "" {
+			most = math.MaxInt32 // see coarse
+		}
 	}
 	return changeCommand{keys, []any{
 		r.id, oldHead, r.head(), body, r.last.UnixMilli(), r.changed.UnixMilli(), ends, begins, ended,
-		string(oldState), string(r.state), counted, line, auditMax, r.cause, print, r.status, listed, CausesMax,
+		string(oldState), string(r.state), counted, line, auditMax, r.cause, print, r.status, listed, most,
 	}}, nil
 }
 

@@ -185,7 +185,7 @@ func tooManyCauses(u Usage) Finding {
 	return Finding{
 		Check: "causes", App: u.App, Level: LevelWarn,
 		What: errclass.Text{En: fmt.Sprintf("%d causes, which is the most that are told apart", u.Causes), Zh: fmt.Sprintf("%d 个原因，已达可区分的上限", u.Causes)},
-		Cost: errclass.Text{En: "New faults fall in causes that leave their description out.", Zh: "新的故障会归入不含描述的原因。"},
+		Cost: errclass.Text{En: "New faults fall in causes that leave their error and description out.", Zh: "新的故障会归入不含错误码与描述的原因。"},
 		Mend: errclass.Text{En: "Resend or discard old causes; report a description whose ids are not taken out.", Zh: "请处理旧的原因；若描述中的 ID 未被去除，请反馈。"},
 	}
 }

@@ -2,6 +2,7 @@ package dlq
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,8 @@ func TestExamine(t *testing.T) {
 		t.Errorf("got %q, want %q", all, want)
 	}
 	bad.ok(bad.rdb.ConfigSet(bad.ctx, "maxmemory-policy", "noeviction").Err()) // or the dead letters go, too
-	bad.ok(bad.rdb.ConfigSet(bad.ctx, "maxmemory", "1mb").Err())
+	used, _ := bad.store.memory(bad.ctx)
+	bad.ok(bad.rdb.ConfigSet(bad.ctx, "maxmemory", strconv.FormatInt(used+used/10, 10)).Err())
 	if all, _ = bad.findings(-1); all[1] != "memory warn" || all[4] != "dead-letters shop ok" {
 		t.Errorf("full: %q", all)
 	}
@@ -84,7 +86,7 @@ func TestTooManyCauses(t *testing.T) {
 	if len(causes) != CausesMax+1 {
 		t.Errorf("%d causes, want %d", len(causes), CausesMax+1)
 	}
-	if c := causes[0]; c.Counts[StateDead] != 50 || c.Description != "" {
+	if c := causes[0]; c.Counts[StateDead] != 50 || c.Description != "" || c.Error != "" {
 		t.Errorf("the last ones: %+v", c)
 	}
 	all, _ := w.findings(-1)

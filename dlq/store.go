@@ -112,7 +112,7 @@ func (s *Store) Put(ctx context.Context, d Death) error {
 	cause := newCause(d)
 	err := s.put(ctx, d, cause)
 	if errors.Is(err, errTooManyCauses) {
-		return s.put(ctx, d, cause.withoutDescription())
+		return s.put(ctx, d, cause.coarse())
 	}
 	return err
 }
