@@ -1,6 +1,6 @@
 // Package admin is emq's HTTP server for operators. For now it reads only:
-// health, and queues, holds, limits, unknown answers, causes and dead letters as
-// JSON.
+// health, and queues, holds, limits, unknown answers, causes, dead letters, operations
+// and the audit as JSON.
 //
 // server.go has the table of routes. A handler takes a request and returns a
 // value or an error; respond.go turns either into an answer, once for all.
@@ -16,11 +16,16 @@
 //	GET /api/v1/causes                   ?filters
 //	GET /api/v1/dead-letters             ?filters &limit &cursor
 //	GET /api/v1/dead-letters/{app}/{id}
+//	GET /api/v1/operations               ?app
+//	GET /api/v1/operations/{app}/{id}
+//	GET /api/v1/audit                    ?app &by &action &since &until &limit &cursor
 //
-// Filters, together: app, kind, class, error, status, cause (an ID or the
-// beginning of one), state, since and until (RFC 3339, or a duration such as 90m
-// for so long ago). A parameter that a route does not know is an error, because
-// a misspelt filter would otherwise select everything.
+// Filters, together, are those of [dlq.ParseFilter]: app, kind, class, error, status,
+// cause (an ID or the beginning of one), state, target (a user, group or room), text,
+// since and until (RFC 3339, a date, or how long ago, such as 90m or 7d). A parameter
+// that a route does not know is an error, because a misspelt filter would otherwise
+// select everything. Under target and text, a page may have fewer items than limit,
+// even none, and a next one: an answer looks at a bounded number of dead letters.
 //
 // A list is {"items":[...]}, and {"items":[...],"next_cursor":"..."} where more
 // follows. Passwords in payloads are hidden. An ID may hold slashes; it is best

@@ -111,6 +111,15 @@ func (q *query) number(name string, least, most, absent int) int {
 	return n
 }
 
+// moment is a time as dlq.ParseTime reads it; zero when absent.
+func (q *query) moment(name string, now time.Time) time.Time {
+	at, err := dlq.ParseTime(name, q.values.Get(name), now)
+	if err != nil && q.first == nil {
+		q.first = err
+	}
+	return at
+}
+
 // filter reads the parameters of dlq.FilterFields.
 func (q *query) filter() dlq.Filter {
 	f, err := dlq.ParseFilter(q.values.Get, time.Now())

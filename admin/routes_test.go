@@ -139,7 +139,7 @@ func equalSets(a, b []string) bool {
 func TestEmptyListsAreArrays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, path := range []string{"/api/v1/queues", "/api/v1/holds", "/api/v1/limits", "/api/v1/unknowns", "/api/v1/causes", "/api/v1/dead-letters"} {
+	for _, path := range []string{"/api/v1/queues", "/api/v1/holds", "/api/v1/limits", "/api/v1/unknowns", "/api/v1/causes", "/api/v1/dead-letters", "/api/v1/operations", "/api/v1/audit"} {
 		if got := strings.TrimSpace(string(w.get(path).body)); got != `{"items":[]}` {
 			t.Errorf("%s: %s", path, got)
 		}
@@ -202,7 +202,14 @@ func TestFilters(t *testing.T) {
 		"until=1m": "d c b a",
 		"app=shop&kind=message.send&class=permanent&error=not_found":  "a",
 		"app=shop&kind=message.send&class=permanent&error=not_found&": "a",
-		"kind=": "d c b a",
+		"kind=":                        "d c b a",
+		"target=U1":                    "d c b a",
+		"target=u2":                    "",
+		"text=SHIPPED":                 "d c a",
+		"text=shipped&state=discarded": "c",
+		"target=u1&status=400":         "b",
+		"status=404&class=permanent":   "d a",
+		"since=2026-03-01":             "d c b a",
 	} {
 		var letters, causes page
 		w.get("/api/v1/dead-letters?"+query).into(t, http.StatusOK, &letters)
@@ -366,5 +373,64 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 	if body := string(w.get("/api/v1/dead-letters/shop/u1").body); !strings.Contains(body, `"username":"u1"`) {
 		t.Errorf("the rest of the payload is gone: %s", body)
+	}
+}
+
+func TestOperationsAndAudit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, id := range []string{"a", "b"} {
+		w.die("shop", id, message(), verdict(404, "not_found"), 0)
+	}
+	by := dlq.Actor{Name: "ada", Note: "test data"}
+	ops, err := w.store.Freeze(t.Context(), dlq.Bulk{Action: dlq.ActionDiscard, Filter: dlq.Filter{Status: 404}, By: by}, nil)
+	if err != nil || len(ops) != 1 {
+		t.Fatal(ops, err)
+	}
+	if err := w.store.Start(t.Context(), "shop", ops[0].ID, by); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.store.Work(t.Context(), ops[0], 1, "w1"); err != nil {
+		t.Fatal(err)
+	}
+	var list page
+	w.get("/api/v1/operations?app=shop").into(t, http.StatusOK, &list)
+	var one map[string]any
+	w.get("/api/v1/operations/shop/"+ops[0].ID).into(t, http.StatusOK, &one)
+	if len(list.Items) != 1 || !reflect.DeepEqual(list.Items[0], one) {
+		t.Errorf("listed %v, got %v", list.Items, one)
+	}
+	for field, want := range map[string]any{
+		"action": "discard", "state": "running", "filter": "--status 404", "by": "ada", "reason": "test data", "members": 2.0, "worked": 1.0, "changed": 1.0,
+	} {
+		if one[field] != want {
+			t.Errorf("%s is %v, want %v", field, one[field], want)
+		}
+	}
+	var problem map[string]any
+	w.get("/api/v1/operations/shop/none").into(t, http.StatusNotFound, &problem)
+
+	if err := w.store.Discard(t.Context(), "shop", "b", dlq.Actor{Name: "bob"}); err != nil {
+		t.Fatal(err)
+	}
+	var lines page
+	w.get("/api/v1/audit?limit=1").into(t, http.StatusOK, &lines)
+	if len(lines.Items) != 1 || lines.Items[0]["by"] != "bob" || lines.NextCursor == "" {
+		t.Errorf("first page: %+v", lines)
+	}
+	next := lines.NextCursor
+	lines = page{}
+	w.get("/api/v1/audit?cursor="+url.QueryEscape(next)).into(t, http.StatusOK, &lines)
+	if len(lines.Items) != 1 || lines.Items[0]["action"] != "start" || lines.Items[0]["count"] != 2.0 || lines.NextCursor != "" {
+		t.Errorf("second page: %+v", lines)
+	}
+	lines = page{}
+	w.get("/api/v1/audit?by=ada&app=shop&since=1h").into(t, http.StatusOK, &lines)
+	if len(lines.Items) != 1 {
+		t.Errorf("of ada: %+v", lines)
+	}
+	w.get("/api/v1/audit?since=soon").into(t, http.StatusBadRequest, &problem)
+	if problem["field"] != "since" {
+		t.Errorf("problem: %v", problem)
 	}
 }

@@ -105,6 +105,9 @@ func (s *Server) routes() *http.ServeMux {
 		{"GET /api/v1/causes", s.listCauses},
 		{"GET /api/v1/dead-letters", s.listDeadLetters},
 		{"GET /api/v1/dead-letters/{app}/{id...}", s.getDeadLetter},
+		{"GET /api/v1/operations", ofApps(s.store.Operations)},
+		{"GET /api/v1/operations/{app}/{id}", s.getOperation},
+		{"GET /api/v1/audit", s.listAudit},
 	} {
 		mux.Handle(route.pattern, s.answer(route.answer))
 	}

@@ -182,15 +182,15 @@ func (s *Store) compose(old, r *record, c change) (changeCommand, error) {
 			}))...)
 		}
 	}
-	print, most := "", CausesMax
+	causePrint, most := "", CausesMax
 	if c.cause != nil {
-		if print = c.cause.print(); c.cause.Description == "" && c.cause.Error == "" {
+		if causePrint = c.cause.print(); c.cause.Description == "" && c.cause.Error == "" {
 			most = math.MaxInt32 // see coarse
 		}
 	}
 	return changeCommand{keys, []any{
 		r.id, oldHead, r.head(), body, r.last.UnixMilli(), r.changed.UnixMilli(), ends, begins, ended,
-		string(oldState), string(r.state), counted, line, auditMax, r.cause, print, r.status, listed, most,
+		string(oldState), string(r.state), counted, line, auditMax, r.cause, causePrint, r.status, listed, most,
 	}}, nil
 }
 

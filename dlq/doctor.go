@@ -122,6 +122,7 @@ func (s *Store) examineMemory(ctx context.Context) []Finding {
 	switch share := float64(used) / float64(max(1, most)); {
 	case used < 0:
 		f.Level, f.What = LevelUnknown, errclass.Text{En: "could not be checked: INFO memory says nothing", Zh: "无法检查：INFO memory 没有结果"}
+		f.Mend = errclass.Text{En: "Let the user that emq connects as use INFO.", Zh: "请允许 emq 所用的 Redis 用户执行 INFO。"}
 	case most == 0:
 		f.Level = LevelOK
 		f.What = errclass.Text{En: fmt.Sprintf("%d MB used, no limit set", used>>20), Zh: fmt.Sprintf("已用 %d MB，未设上限", used>>20)}

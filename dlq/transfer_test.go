@@ -156,8 +156,8 @@ func testTransferCorrected(t *testing.T, w *world) {
 	w.checkIndex()
 }
 
-func correctIn(line []byte, old, new string) []byte {
-	return []byte(strings.Replace(string(line), `"payload":{"target":"users","to":["`+old, `"payload":{"target":"users","to":["`+new, 1))
+func correctIn(line []byte, from, to string) []byte {
+	return []byte(strings.Replace(string(line), `"payload":{"target":"users","to":["`+from, `"payload":{"target":"users","to":["`+to, 1))
 }
 
 func TestImportRefuses(t *testing.T) {

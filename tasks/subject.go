@@ -32,15 +32,15 @@ func (r Recall) subjects() []string  { return []string{r.To} }
 // subjects are none: everybody is meant.
 func (Broadcast) subjects() []string { return nil }
 
-func (p UserRegister) subjects() []string {
-	names := make([]string, len(p.Users))
-	for i, user := range p.Users {
+func (u UserRegister) subjects() []string {
+	names := make([]string, len(u.Users))
+	for i, user := range u.Users {
 		names[i] = user.Username
 	}
 	return names
 }
 
-func (p UserBlock) subjects() []string { return append([]string{p.OwnerUsername}, p.Usernames...) }
+func (u UserBlock) subjects() []string { return append([]string{u.OwnerUsername}, u.Usernames...) }
 
 // subjects are what stands in the path behind the word for users, groups or rooms.
 func (r RawCall) subjects() []string {
@@ -60,48 +60,48 @@ func (r RawCall) subjects() []string {
 	return names
 }
 
-func (p GroupCreate) subjects() []string          { return append([]string{p.Owner}, p.Members...) }
-func (p GroupUpdate) subjects() []string          { return []string{p.GroupID} }
-func (p GroupDelete) subjects() []string          { return []string{p.GroupID} }
-func (p GroupTransferOwner) subjects() []string   { return []string{p.GroupID, p.NewOwner} }
-func (p GroupAddMembers) subjects() []string      { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupRemoveMembers) subjects() []string   { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupAddAdmin) subjects() []string        { return []string{p.GroupID, p.NewAdmin} }
-func (p GroupRemoveAdmin) subjects() []string     { return []string{p.GroupID, p.OldAdmin} }
-func (p GroupMuteMembers) subjects() []string     { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupUnmuteMembers) subjects() []string   { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupMuteAll) subjects() []string         { return []string{p.GroupID} }
-func (p GroupUnmuteAll) subjects() []string       { return []string{p.GroupID} }
-func (p GroupBlockMembers) subjects() []string    { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupUnblockMembers) subjects() []string  { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupAllowMembers) subjects() []string    { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupDisallowMembers) subjects() []string { return append([]string{p.GroupID}, p.Usernames...) }
-func (p GroupSetAnnouncement) subjects() []string { return []string{p.GroupID} }
-func (p RoomCreate) subjects() []string           { return append([]string{p.Owner}, p.Members...) }
-func (p RoomUpdate) subjects() []string           { return []string{p.RoomID} }
-func (p RoomDelete) subjects() []string           { return []string{p.RoomID} }
-func (p RoomTransferOwner) subjects() []string    { return []string{p.RoomID, p.NewOwner} }
-func (p RoomAddMembers) subjects() []string       { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomRemoveMembers) subjects() []string    { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomAddAdmin) subjects() []string         { return []string{p.RoomID, p.NewAdmin} }
-func (p RoomRemoveAdmin) subjects() []string      { return []string{p.RoomID, p.OldAdmin} }
-func (p RoomMuteMembers) subjects() []string      { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomUnmuteMembers) subjects() []string    { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomMuteAll) subjects() []string          { return []string{p.RoomID} }
-func (p RoomUnmuteAll) subjects() []string        { return []string{p.RoomID} }
-func (p RoomBlockMembers) subjects() []string     { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomUnblockMembers) subjects() []string   { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomAllowMembers) subjects() []string     { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomDisallowMembers) subjects() []string  { return append([]string{p.RoomID}, p.Usernames...) }
-func (p RoomSetAnnouncement) subjects() []string  { return []string{p.RoomID} }
-func (p UserDelete) subjects() []string           { return []string{p.Username} }
-func (p UserResetPassword) subjects() []string    { return []string{p.Username} }
-func (p UserSetNickname) subjects() []string      { return []string{p.Username} }
-func (p UserDeactivate) subjects() []string       { return []string{p.Username} }
-func (p UserActivate) subjects() []string         { return []string{p.Username} }
-func (p UserForceOffline) subjects() []string     { return []string{p.Username} }
-func (p UserAddContact) subjects() []string       { return []string{p.OwnerUsername, p.FriendUsername} }
-func (p UserRemoveContact) subjects() []string    { return []string{p.OwnerUsername, p.FriendUsername} }
-func (p UserUnblock) subjects() []string          { return []string{p.OwnerUsername, p.BlockedUsername} }
-func (p UserMute) subjects() []string             { return []string{p.Username} }
-func (p UserSetAttributes) subjects() []string    { return []string{p.Username} }
+func (g GroupCreate) subjects() []string          { return append([]string{g.Owner}, g.Members...) }
+func (g GroupUpdate) subjects() []string          { return []string{g.GroupID} }
+func (g GroupDelete) subjects() []string          { return []string{g.GroupID} }
+func (g GroupTransferOwner) subjects() []string   { return []string{g.GroupID, g.NewOwner} }
+func (g GroupAddMembers) subjects() []string      { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupRemoveMembers) subjects() []string   { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupAddAdmin) subjects() []string        { return []string{g.GroupID, g.NewAdmin} }
+func (g GroupRemoveAdmin) subjects() []string     { return []string{g.GroupID, g.OldAdmin} }
+func (g GroupMuteMembers) subjects() []string     { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupUnmuteMembers) subjects() []string   { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupMuteAll) subjects() []string         { return []string{g.GroupID} }
+func (g GroupUnmuteAll) subjects() []string       { return []string{g.GroupID} }
+func (g GroupBlockMembers) subjects() []string    { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupUnblockMembers) subjects() []string  { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupAllowMembers) subjects() []string    { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupDisallowMembers) subjects() []string { return append([]string{g.GroupID}, g.Usernames...) }
+func (g GroupSetAnnouncement) subjects() []string { return []string{g.GroupID} }
+func (r RoomCreate) subjects() []string           { return append([]string{r.Owner}, r.Members...) }
+func (r RoomUpdate) subjects() []string           { return []string{r.RoomID} }
+func (r RoomDelete) subjects() []string           { return []string{r.RoomID} }
+func (r RoomTransferOwner) subjects() []string    { return []string{r.RoomID, r.NewOwner} }
+func (r RoomAddMembers) subjects() []string       { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomRemoveMembers) subjects() []string    { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomAddAdmin) subjects() []string         { return []string{r.RoomID, r.NewAdmin} }
+func (r RoomRemoveAdmin) subjects() []string      { return []string{r.RoomID, r.OldAdmin} }
+func (r RoomMuteMembers) subjects() []string      { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomUnmuteMembers) subjects() []string    { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomMuteAll) subjects() []string          { return []string{r.RoomID} }
+func (r RoomUnmuteAll) subjects() []string        { return []string{r.RoomID} }
+func (r RoomBlockMembers) subjects() []string     { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomUnblockMembers) subjects() []string   { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomAllowMembers) subjects() []string     { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomDisallowMembers) subjects() []string  { return append([]string{r.RoomID}, r.Usernames...) }
+func (r RoomSetAnnouncement) subjects() []string  { return []string{r.RoomID} }
+func (u UserDelete) subjects() []string           { return []string{u.Username} }
+func (u UserResetPassword) subjects() []string    { return []string{u.Username} }
+func (u UserSetNickname) subjects() []string      { return []string{u.Username} }
+func (u UserDeactivate) subjects() []string       { return []string{u.Username} }
+func (u UserActivate) subjects() []string         { return []string{u.Username} }
+func (u UserForceOffline) subjects() []string     { return []string{u.Username} }
+func (u UserAddContact) subjects() []string       { return []string{u.OwnerUsername, u.FriendUsername} }
+func (u UserRemoveContact) subjects() []string    { return []string{u.OwnerUsername, u.FriendUsername} }
+func (u UserUnblock) subjects() []string          { return []string{u.OwnerUsername, u.BlockedUsername} }
+func (u UserMute) subjects() []string             { return []string{u.Username} }
+func (u UserSetAttributes) subjects() []string    { return []string{u.Username} }

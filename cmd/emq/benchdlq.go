@@ -278,7 +278,8 @@ func (b *benchDLQ) put(ctx context.Context) error {
 }
 
 // isArchive knows the call by which asynq archives a task, among commands as the
-// slow log and hooks show them: evalsha HASH KEYS task active lease archived …
+// slow log and hooks show them: evalsha HASH KEYS, then the keys of the task, the
+// active ones, the leases and the archive.
 func isArchive(args []string) bool {
 	return len(args) > 6 && strings.HasSuffix(args[4], ":active") && strings.HasSuffix(args[6], ":archived")
 }

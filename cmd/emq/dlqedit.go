@@ -13,8 +13,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
 
 	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/tasks"
 )
 
 // payloadMaxBytes bounds a payload that is read from a file, a pipe or an editor.
@@ -22,15 +25,21 @@ const payloadMaxBytes = 1 << 20
 
 func newDLQEditCmd(e *env) *cobra.Command {
 	var app, file, reason string
-	var keep bool
+	var keep, dry bool
+	var set, unset []string
 	cmd := &cobra.Command{
 		Use:   "edit ID",
 		Short: "Correct the payload of a dead letter and resend it",
 		Long: `edit opens the payload of a dead letter in $VISUAL or $EDITOR, or takes it from a
-file, checks it as at enqueue, and resends it. The old payload is kept in the
-history of the dead letter. The kind of a call can't be changed. An edited payload
-that is refused is kept in a file, which the error names.`,
+file, or changes single fields, checks it as at enqueue, and resends it. The old
+payload is kept in the history of the dead letter. The kind of a call can't be
+changed. An edited payload that is refused is kept in a file, which the error names.
+
+--set PATH=VALUE sets a field: body.msg, to.0, to.-1 to append; a dot in a name is
+written \. . The value is JSON where it can be read as such, else a text. --unset
+PATH removes a field. --dry-run prints the payload as it would be, secrets hidden.`,
 		Example: `  emq dlq edit order-8812-shipped
+  emq dlq edit order-8812-shipped --set to.0=u2 --set 'body.msg=on its way'
   emq dlq edit order-8812-shipped --payload fixed.json --reason 'wrong group'
   emq dlq edit order-8812-shipped --payload - --no-resend < fixed.json`,
 		Args: takes(1, 1, "ID"),
@@ -44,10 +53,19 @@ that is refused is kept in a file, which the error names.`,
 				return err
 			}
 			ctx, by := cmd.Context(), e.actor(reason)
-			err = e.replacePayload(ctx, d, file, func(payload json.RawMessage) error {
-				return asUsage(b.store.Edit(ctx, d.App, d.ID, payload, by))
-			})
-			if err != nil {
+			save := func(payload json.RawMessage) error { return asUsage(b.store.Edit(ctx, d.App, d.ID, payload, by)) }
+			if dry {
+				save = func(payload json.RawMessage) error { return e.previewPayload(d, payload) }
+			}
+			if len(set)+len(unset) > 0 {
+				var payload json.RawMessage
+				if payload, err = setFields(d.Payload, set, unset); err == nil {
+					err = save(payload)
+				}
+			} else {
+				err = e.replacePayload(ctx, d, file, save)
+			}
+			if err != nil || dry {
 				return err
 			}
 			if keep {
@@ -64,9 +82,62 @@ that is refused is kept in a file, which the error names.`,
 	flags := cmd.Flags()
 	flags.StringVar(&app, "app", "", "alias of the app, when several have a dead letter of this ID")
 	flags.StringVar(&file, "payload", "", "file with the new payload; - for standard input")
+	flags.StringArrayVar(&set, "set", nil, "set a field of the payload: PATH=VALUE")
+	flags.StringArrayVar(&unset, "unset", nil, "remove a field of the payload: PATH")
 	flags.StringVar(&reason, "reason", "", "why, kept in the history of the dead letter")
 	flags.BoolVar(&keep, "no-resend", false, "only replace the payload")
+	flags.BoolVar(&dry, "dry-run", false, "change nothing: print the payload as it would be")
+	cmd.MarkFlagsMutuallyExclusive("payload", "set")
+	cmd.MarkFlagsMutuallyExclusive("payload", "unset")
 	return cmd
+}
+
+// setFields sets and removes fields of a payload.
+func setFields(payload json.RawMessage, set, unset []string) (json.RawMessage, error) {
+	var err error
+	for _, assignment := range set {
+		path, value, ok := strings.Cut(assignment, "=")
+		if !ok || path == "" {
+			return nil, usagef("--set %q: must be PATH=VALUE, such as body.msg=hello", assignment)
+		}
+		if json.Valid([]byte(value)) {
+			payload, err = sjson.SetRawBytes(payload, path, []byte(value))
+		} else {
+			payload, err = sjson.SetBytes(payload, path, value)
+		}
+		if err != nil {
+			return nil, usagef("--set %q: %w", assignment, err)
+		}
+	}
+	for _, path := range unset {
+		if !gjson.GetBytes(payload, path).Exists() {
+			return nil, usagef("--unset %q: the payload has no such field", path)
+		}
+		if payload, err = sjson.DeleteBytes(payload, path); err != nil {
+			return nil, usagef("--unset %q: %w", path, err)
+		}
+	}
+	return payload, nil
+}
+
+// previewPayload prints what a payload would be, if it may be that.
+func (e *env) previewPayload(d dlq.Entry, payload json.RawMessage) error {
+	if d.State != dlq.StateDead {
+		return &dlq.StateError{ID: d.ID, State: d.State, Wanted: dlq.StateDead}
+	}
+	checked, err := tasks.DecodePayload(d.Kind, payload)
+	if err == nil {
+		err = tasks.Task{ID: d.ID, App: d.App, Payload: checked}.Validate()
+	}
+	if err != nil {
+		return asUsage(err)
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, tasks.Redact(payload), "", "  "); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(e.out, out.String())
+	return err
 }
 
 // replacePayload gets the new payload of a dead letter, from a file or from the
