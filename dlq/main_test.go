@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -348,6 +347,7 @@ var behaviours = []struct {
 	{"operation by many", testOperationByMany},
 	{"export and import", testTransfer},
 	{"export, correct and import", testTransferCorrected},
+	{"storm", testStorm},
 	{"audit", testAudit},
 	{"pages of the audit", testAuditPages},
 	{"limits", testLimits},
@@ -366,31 +366,17 @@ func TestInMemory(t *testing.T) {
 	}
 }
 
-// TestOnCluster runs everything on a Cluster of one node, which refuses commands
+// TestOnCluster runs everything on a Cluster of three nodes, which refuse commands
 // over several slots and scripts that touch keys outside their own.
 func TestOnCluster(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, redisserver.Options{Args: []string{"cluster-enabled yes"}})
-	node := redistest.Client(t, server)
-	ctx := t.Context()
-	if err := node.ClusterAddSlotsRange(ctx, 0, 16383).Err(); err != nil {
-		t.Fatal(err)
-	}
-	for !strings.Contains(node.ClusterInfo(ctx).Val(), "cluster_state:ok") {
-		if ctx.Err() != nil {
-			t.Fatal("no cluster came up")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	addrs := redistest.Cluster(t, 3)
 	for _, b := range behaviours {
-		if err := node.FlushAll(ctx).Err(); err != nil {
+		rdb := redistest.ClusterClient(t, addrs)
+		if err := flush(t.Context(), rdb); err != nil {
 			t.Fatal(err)
 		}
-		t.Run(b.name, func(t *testing.T) {
-			rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{server.Addr()}, ContextTimeoutEnabled: true})
-			t.Cleanup(func() { _ = rdb.Close() })
-			b.check(t, newWorld(t, rdb))
-		})
+		t.Run(b.name, func(t *testing.T) { b.check(t, newWorld(t, rdb)) })
 	}
 }
 

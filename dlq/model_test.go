@@ -3,19 +3,23 @@ package dlq
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
+	"github.com/imqueue/emq/tasks/redisserver"
 	"github.com/imqueue/emq/tasks/redisserver/redistest"
 )
 
@@ -31,12 +35,23 @@ type modelEntry struct {
 	events      []string
 	queued      bool // while it is resending: its task is in the queue
 	confirmed   bool
+	target      string   // whom the message is for
+	op          *modelOp // that resends it
+}
+
+// modelOp is the account of an operation as it should be.
+type modelOp struct {
+	id                   string
+	action               string
+	members, changed     int
+	delivered, deadAgain int
 }
 
 // model is a store as it should be, beside the store that it tests.
 type model struct {
 	*world
 	entries map[string]*modelEntry
+	ops     []*modelOp
 }
 
 func (m *model) drawID(t *rapid.T) string {
@@ -64,7 +79,15 @@ func (m *model) tried(e *modelEntry, list []Attempt) {
 }
 
 func (m *model) enter(e *modelEntry, state State, event string) {
-	e.state, e.changed, e.queued, e.confirmed = state, m.clock.now(), false, false
+	if e.op != nil && e.state == StateResending {
+		switch state {
+		case StateResolved:
+			e.op.delivered++
+		case StateDead:
+			e.op.deadAgain++
+		}
+	}
+	e.state, e.changed, e.queued, e.confirmed, e.op = state, m.clock.now(), false, false, nil
 	e.events = append(e.events, event)
 }
 
@@ -86,7 +109,7 @@ func (m *model) put(t *rapid.T) {
 	e := m.entries[task.ID]
 	switch {
 	case e == nil:
-		e = &modelEntry{id: task.ID, generation: task.Generation, first: m.clock.now()}
+		e = &modelEntry{id: task.ID, generation: task.Generation, first: m.clock.now(), target: "u1"}
 		m.entries[task.ID] = e
 		m.dead(e, v, list, ActionDead)
 	case task.Generation > 0 && e.state == StateResending && e.generation == task.Generation:
@@ -94,6 +117,7 @@ func (m *model) put(t *rapid.T) {
 			m.ok(m.inspect.DeleteTask(messageQueue, task.QueueID()))
 		}
 		m.dead(e, v, list, ActionDeadAgain)
+		e.target = "u1"
 	}
 }
 
@@ -139,7 +163,7 @@ func (m *model) work(t *rapid.T) {
 		t.Skip("nothing is queued")
 	}
 	e := rapid.SampledFrom(waiting).Draw(t, "task")
-	task := message(testApp, e.id)
+	task := messageTo(e.id, e.target)
 	task.Generation = e.generation
 	due, err := m.store.Admit(m.ctx, task)
 	if err != nil || !due {
@@ -188,6 +212,145 @@ func (m *model) move(t *rapid.T, from, to State, event string, do func(ctx conte
 	}
 }
 
+// messageTo is a task of the test app for a user.
+func messageTo(id, user string) tasks.Task {
+	task := message(testApp, id)
+	p := task.Payload.(tasks.Message)
+	p.To = []string{user}
+	task.Payload = p
+	return task
+}
+
+func (m *model) edit(t *rapid.T) {
+	id, user := m.drawID(t), rapid.SampledFrom([]string{"u1", "U2", "u3"}).Draw(t, "user")
+	payload, err := json.Marshal(messageTo(id, user).Payload)
+	m.ok(err)
+	err = m.store.Edit(m.ctx, testApp, id, payload, Actor{Name: "ada"})
+	switch e := m.entries[id]; {
+	case e == nil:
+		m.wantErr(err, ErrNotFound)
+	case e.state != StateDead:
+		m.wantErr(err, ErrState)
+	default:
+		m.ok(err)
+		m.enter(e, StateDead, ActionEdit)
+		e.target = user
+	}
+}
+
+// bulk makes an operation, lets somebody else change a member, and works on the rest in
+// pieces, some of which die half-way.
+func (m *model) bulk(t *rapid.T) {
+	action := rapid.SampledFrom([]string{ActionResend, ActionDiscard, ActionRestore}).Draw(t, "action")
+	b := Bulk{Action: action, Priority: tasks.Default, By: Actor{Name: "ada"}, Filter: Filter{
+		Error:  rapid.SampledFrom([]string{"", forbidden.Error}).Draw(t, "error"),
+		Target: rapid.SampledFrom([]string{"", "", "u1", "u2"}).Draw(t, "target"),
+	}}
+	members := map[string]*modelEntry{}
+	for id, e := range m.entries {
+		if e.state == b.from() && (b.Filter.Error == "" || e.verdict.Error == b.Filter.Error) &&
+			(b.Filter.Target == "" || strings.EqualFold(e.target, b.Filter.Target)) {
+			members[id] = e
+		}
+	}
+	ops, err := m.store.Freeze(m.ctx, b, nil)
+	m.ok(err)
+	if len(members) == 0 {
+		if len(ops) > 0 {
+			t.Fatalf("an operation of nothing: %+v", ops)
+		}
+		return
+	}
+	op := &modelOp{id: ops[0].ID, action: action, members: len(members)}
+	m.ops = append(m.ops, op)
+	m.ok(m.store.Start(m.ctx, testApp, op.id, b.By))
+	if id := m.drawID(t); members[id] != nil && action == ActionResend && rapid.Bool().Draw(t, "overtaken") {
+		m.ok(m.store.Discard(m.ctx, testApp, id, Actor{}))
+		m.enter(members[id], StateDiscarded, ActionDiscard)
+		delete(members, id)
+	}
+	after := ops[0]
+	for n := 1; n > 0; {
+		if rapid.IntRange(0, 2).Draw(t, "dies") == 0 {
+			_, _ = m.crash(rapid.IntRange(0, 14).Draw(t, "step"), func(s *Store) error {
+				_, _, err := s.Work(m.ctx, ops[0], 2, "dies")
+				return err
+			})
+		}
+		after, n, err = m.store.Work(m.ctx, ops[0], 3, "w1")
+		m.ok(err)
+	}
+	for _, e := range members {
+		op.changed++
+		switch action {
+		case ActionResend:
+			e.generation++
+			m.enter(e, StateResending, ActionResend)
+			e.queued, e.confirmed, e.op = true, true, op
+		case ActionDiscard:
+			m.enter(e, StateDiscarded, ActionDiscard)
+		default:
+			m.enter(e, StateDead, ActionRestore)
+		}
+	}
+	want := OpDone
+	if action == ActionResend && op.changed > 0 {
+		want = OpWaiting
+	}
+	if after.State != want {
+		t.Fatalf("operation %+v, want it %s", after, want)
+	}
+}
+
+// race lets several operators do something to one entry at the same time: one of them
+// does it.
+func (m *model) race(t *rapid.T) {
+	id := m.drawID(t)
+	e := m.entries[id]
+	type act struct {
+		from, to State
+		event    string
+		do       func(context.Context, string, string, Actor) error
+	}
+	a := rapid.SampledFrom([]act{
+		{StateDead, StateResending, ActionResend, m.store.Resend},
+		{StateDead, StateDiscarded, ActionDiscard, m.store.Discard},
+		{StateDiscarded, StateDead, ActionRestore, m.store.Restore},
+	}).Draw(t, "act")
+	const operators = 4
+	errs := make([]error, operators)
+	var crowd sync.WaitGroup
+	for i := range errs {
+		crowd.Go(func() { errs[i] = a.do(m.ctx, testApp, id, Actor{}) })
+	}
+	crowd.Wait()
+	did := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			did++
+		case e == nil:
+			m.wantErr(err, ErrNotFound)
+		case !errors.Is(err, ErrState) && !errors.Is(err, ErrResendInProgress):
+			t.Fatal(err)
+		}
+	}
+	if e == nil || e.state != a.from {
+		if did > 0 {
+			t.Fatalf("%d of them did it to %+v", did, e)
+		}
+		return
+	}
+	if did != 1 {
+		t.Fatalf("%d of them did it", did)
+	}
+	m.enter(e, a.to, a.event)
+	if a.to == StateResending {
+		e.generation++
+		e.queued, e.confirmed = true, true
+	}
+}
+
 func (m *model) wait(t *rapid.T) {
 	m.clock.add(rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, resendGrace, KeepDefault / 2}).Draw(t, "time"))
 }
@@ -208,7 +371,9 @@ func (m *model) swept(t *rapid.T) {
 			delete(m.entries, id)
 		}
 	}
-	if got := m.sweep(); got != want {
+	got := m.sweep()
+	got.Operations = 0 // they are looked at in check
+	if got != want {
 		t.Fatalf("swept %+v, want %+v", got, want)
 	}
 }
@@ -220,6 +385,8 @@ func (m *model) list(t *rapid.T) {
 		Error:  rapid.SampledFrom([]string{"", "", "", forbidden.Error, banned.Error}).Draw(t, "error"),
 		Class:  rapid.SampledFrom([]errclass.Class{"", "", "", overloaded.Class}).Draw(t, "class"),
 		Status: rapid.SampledFrom([]int{0, 0, 418}).Draw(t, "status"),
+		Target: rapid.SampledFrom([]string{"", "", "u2", "U1"}).Draw(t, "target"),
+		Text:   rapid.SampledFrom([]string{"", "", "", "T3"}).Draw(t, "text"),
 	}
 	if rapid.Bool().Draw(t, "bounded") {
 		f.Since = m.clock.now().Add(-time.Minute)
@@ -229,7 +396,8 @@ func (m *model) list(t *rapid.T) {
 	counts := map[string]map[State]int{} // error -> counts
 	for _, e := range m.entries {
 		in := (f.Error == "" || f.Error == e.verdict.Error) && (f.Class == "" || f.Class == e.verdict.Class) &&
-			(f.Status == 0 || f.Status == e.verdict.Status) &&
+			(f.Status == 0 || f.Status == e.verdict.Status) && (f.Target == "" || strings.EqualFold(f.Target, e.target)) &&
+			(f.Text == "" || strings.EqualFold(f.Text, e.id)) &&
 			(f.Since.IsZero() || !e.last.Before(f.Since)) && (f.Until.IsZero() || e.last.Before(f.Until))
 		if !in {
 			continue
@@ -313,6 +481,17 @@ func (m *model) check(t *rapid.T) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("queued %v, want %v", got, want)
 	}
+	for _, op := range m.ops {
+		got, err := m.store.GetOperation(m.ctx, testApp, op.id)
+		if errors.Is(err, ErrNotFound) { // ended long ago
+			continue
+		}
+		m.ok(err)
+		if got.Members != op.members || got.Worked != op.members || got.Changed != op.changed || got.Skipped != op.members-op.changed ||
+			got.Delivered != op.delivered || got.DeadAgain != op.deadAgain {
+			t.Fatalf("account %+v, want %+v", got, op)
+		}
+	}
 	unconfirmed := m.rdb.ZCard(m.ctx, unconfirmedKey(testApp)).Val()
 	for _, e := range m.entries {
 		if e.state == StateResending && !e.confirmed {
@@ -324,18 +503,34 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
-// TestModel does anything in any order and compares the store with its model.
-func TestModel(t *testing.T) {
-	t.Parallel()
-	mini, rdb := redistest.Mini(t)
+// testModel does anything in any order and compares the store with its model.
+func testModel(t *testing.T, rdb redis.UniversalClient) {
 	rapid.Check(t, func(rt *rapid.T) {
-		mini.FlushAll()
+		if err := flush(t.Context(), rdb); err != nil {
+			rt.Fatal(err)
+		}
 		w := newWorld(t, rdb)
 		w.t = rt
 		m := &model{world: w, entries: map[string]*modelEntry{}}
 		rt.Repeat(map[string]func(*rapid.T){
-			"put": m.put, "resend": m.resend, "work": m.work, "discard": m.discard, "restore": m.restore,
-			"wait": m.wait, "sweep": m.swept, "list": m.list, "": m.check,
+			"put": m.put, "resend": m.resend, "work": m.work, "discard": m.discard, "restore": m.restore, "edit": m.edit,
+			"bulk": m.bulk, "race": m.race, "wait": m.wait, "sweep": m.swept, "list": m.list, "": m.check,
 		})
 	})
+}
+
+func TestModelInMemory(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	testModel(t, rdb)
+}
+
+func TestModelOnRedis(t *testing.T) {
+	t.Parallel()
+	testModel(t, redistest.Client(t, redistest.Start(t, redisserver.Options{})))
+}
+
+func TestModelOnCluster(t *testing.T) {
+	t.Parallel()
+	testModel(t, redistest.ClusterClient(t, redistest.Cluster(t, 3)))
 }
