@@ -26,14 +26,29 @@
 // the call, which only lets the generation through that the entry waits for.
 // What a crash between two steps leaves behind, [Store.Sweep] finishes.
 //
+// # Operations
+//
+// What is to be done to many entries is an [Operation]: [Store.Freeze] makes the
+// entries that match its members, [Store.Start] lets workers take them up with
+// [Store.Work], whoever made it, and any worker goes on where another one died. A
+// member is changed if it is as it was when it was frozen, and remembers the operation,
+// so that each is counted once: when it is resent, and when that resend ends.
+//
 // # Keys
 //
 // All keys of an app share the hash tag {app}, so that the store works on Redis
-// Cluster. Two sorted sets, both partitioned by state and scored by the time of
-// the last failure, hold the order: the entries of the app, and the entries of
-// each cause. A page reads a bounded piece of each set that it merges, so it
-// costs the same in a small store and in a large one. What entries have in
-// common (class, rule, advice) is kept once, with their cause.
+// Cluster. The entry itself is one string, compressed with a dictionary of what
+// entries have in common. Sorted sets, one for each cause, state and status, hold the
+// order by the time of the last failure. Every filter but two selects causes, and a page
+// merges their sets, reading a bounded piece, so it costs the same in a small store and
+// in a large one. A filter by target has an index of its own, and one by text reads
+// entries. What entries have in common (class, rule, advice) is kept once, with their
+// cause, which also counts them.
+//
+// # Audit
+//
+// What a person did is one line of the audit, written by the script that makes the
+// change. Of what an operation does to its members, the line about its start speaks.
 //
 // # Holds and pauses
 //

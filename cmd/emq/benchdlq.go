@@ -33,11 +33,12 @@ const (
 
 const (
 	benchFillers   = 16
-	benchRounds    = 7
+	benchRounds    = 7     // in which a put and asynq's archive take turns
 	benchPuts      = 500   // of a round
 	benchArchived  = 9_000 // fewer than asynq keeps
 	benchResent    = 100_000
-	benchCalls     = 300
+	benchCalls     = 300 // of each thing that is read
+	benchRoundsMax = 100
 	benchMinLetter = 1000
 )
 
@@ -45,6 +46,7 @@ func newBenchDLQCmd(e *env) *cobra.Command {
 	var (
 		flags                 benchFlags
 		entries, causes, apps int
+		rounds                int
 	)
 	cmd := &cobra.Command{
 		Use:   "dlq",
@@ -69,12 +71,15 @@ A million take some minutes and 1 GB of memory.`,
 			case apps < 1 || apps > 100:
 				return usagef("--apps %d: must be 1 to 100", apps)
 			}
+			if rounds < 1 || rounds > benchRoundsMax {
+				return usagef("--rounds %d: must be 1 to %d", rounds, benchRoundsMax)
+			}
 			ctx := cmd.Context()
 			rdb, err := e.benchRedis(ctx, flags)
 			if err != nil {
 				return err
 			}
-			b := &benchDLQ{env: e, rdb: rdb, table: e.newBenchTable(flags.json), apps: rdb.apps(apps), entries: entries}
+			b := &benchDLQ{env: e, rdb: rdb, table: e.newBenchTable(flags.json), apps: rdb.apps(apps), entries: entries, rounds: rounds}
 			defer func() { err = errors.Join(err, rdb.clean(append(rdb.apps(apps), rdb.prefix))) }()
 			if err := b.open(causes); err != nil {
 				return err
@@ -89,6 +94,7 @@ A million take some minutes and 1 GB of memory.`,
 	cmd.Flags().IntVar(&entries, "entries", 1_000_000, "how many dead letters")
 	cmd.Flags().IntVar(&causes, "causes", 200, "of how many causes")
 	cmd.Flags().IntVar(&apps, "apps", 3, "of how many apps")
+	cmd.Flags().IntVar(&rounds, "rounds", benchRounds, "how often to measure; fewer are quicker and say less")
 	return cmd
 }
 
@@ -103,6 +109,7 @@ type benchDLQ struct {
 	watch   *slowLog
 	apps    []string
 	entries int
+	rounds  int
 }
 
 func (b *benchDLQ) open(causes int) (err error) {
@@ -237,7 +244,7 @@ func (b *benchDLQ) put(ctx context.Context) error {
 	defer a.close()
 	var ours, theirs, oursInRedis, theirsInRedis []float64
 	next := b.entries
-	for range benchRounds {
+	for range b.rounds {
 		var archived, took timings
 		inRedis, err := b.watch.times(ctx, isArchive, func() error {
 			archived, err = a.archive(ctx, next, next+benchPuts)
@@ -361,7 +368,7 @@ func (b *benchDLQ) read(ctx context.Context) error {
 			return nil
 		}, barTarget},
 	} {
-		s, err := measure(benchCalls, m.do)
+		s, err := measure(benchCalls*b.rounds/benchRounds, m.do)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.what, err)
 		}
