@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -152,17 +153,26 @@ more than --limit, it says on standard error with which --cursor the list goes o
 			if err != nil {
 				return err
 			}
+			bar, err := e.searchBar(cmd.Context(), b, filter)
+			if err != nil {
+				return asFlag(err)
+			}
 			l := e.newList(asJSON, "id", "app", "kind", "class", "rule", "status", "error", "state", "generation", "attempts", "last_failed_at", "cause")
-			for left := limit; limit == 0 || left > 0; left -= dlq.PageMax {
+			for limit == 0 || l.rows < limit {
 				size := dlq.PageMax
 				if limit > 0 {
-					size = min(left, dlq.PageMax)
+					size = min(limit-l.rows, dlq.PageMax)
 				}
 				page, err := b.store.List(cmd.Context(), filter, cursor, size)
 				if err != nil {
-					return asUsage(err)
+					bar.clear()
+					return asFlag(err)
 				}
 				cursor = page.Next
+				bar.advance(page.Read)
+				if len(page.Entries) > 0 {
+					bar.clear()
+				}
 				for _, d := range page.Entries {
 					l.row(d.Redacted(), d.ID, d.App, d.Kind, d.Class, d.Rule, number(d.Status), d.Error, d.State,
 						d.Generation, len(d.Attempts)+d.AttemptsLeftOut, d.LastFailedAt, d.Cause)
@@ -171,6 +181,7 @@ more than --limit, it says on standard error with which --cursor the list goes o
 					break
 				}
 			}
+			bar.clear()
 			if err := e.endList(l, "dead letters match"); err != nil {
 				return err
 			}
@@ -186,6 +197,18 @@ more than --limit, it says on standard error with which --cursor the list goes o
 	cmd.Flags().StringVar(&cursor, "cursor", "", "where an earlier list ended")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// searchBar begins a progress bar where entries must be read to find those that match.
+func (e *env) searchBar(ctx context.Context, b *backend, f dlq.Filter) (*bar, error) {
+	if f.Target == "" && f.Text == "" {
+		return nil, nil
+	}
+	total, err := b.store.Candidates(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return e.newBar(total >= progressItems, int64(total), "search", false), nil
 }
 
 // find reads the dead letter with an ID. Several apps may have one of that ID.

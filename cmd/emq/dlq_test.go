@@ -392,7 +392,7 @@ func TestChangeByFilter(t *testing.T) {
 	}
 	e = e.again("")
 	e.run(t, exitDone, "dlq", "show", "d0")
-	if got := e.stdout.String(); !strings.Contains(got, "\tmended\n") {
+	if got := e.stdout.String(); !strings.Contains(got, "\tmended\t") {
 		t.Errorf("the reason is not in the history:\n%s", got)
 	}
 }
@@ -411,7 +411,7 @@ func TestResolveNotSent(t *testing.T) {
 		}
 		e = e.again("")
 		e.run(t, exitDone, "dlq", "show", "u")
-		if got := e.stdout.String(); !strings.Contains(got, "\tresend\t") || !strings.Contains(got, "\t"+want+"\n") {
+		if got := e.stdout.String(); !strings.Contains(got, "\tresend\t") || !strings.Contains(got, "\t"+want+"\t") {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}

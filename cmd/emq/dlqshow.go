@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 )
 
@@ -102,7 +103,27 @@ func (e *env) showEntry(d dlq.Entry, lang string, another bool) error {
 	e.showPayload(p, d.Payload)
 	e.showAttempts(p, d)
 	e.showEvents(p, d)
+	if next := nextCommands(d); len(next) > 0 {
+		p.print("\nnext\n  %s\n", strings.Join(next, "\n  "))
+	}
 	return p.err
+}
+
+// nextCommands are what may be done with a dead letter now.
+func nextCommands(d dlq.Entry) []string {
+	command := func(verb string) string { return fmt.Sprintf("emq dlq %s %s --app %s", verb, d.ID, d.App) }
+	switch {
+	case d.State == dlq.StateDead && d.Reason == dlq.ReasonUnknownOutcome:
+		return []string{command("resolve") + " --sent", command("resolve") + " --not-sent"}
+	case d.State == dlq.StateDead && d.Class == errclass.ClassPermanent:
+		return []string{command("edit"), command("discard")}
+	case d.State == dlq.StateDead:
+		return []string{command("resend"), command("edit"), command("discard")}
+	case d.State == dlq.StateDiscarded:
+		return []string{command("restore")}
+	default:
+		return nil
+	}
 }
 
 // when is a time, and for a person how long ago that is.
@@ -141,11 +162,11 @@ func (e *env) showAttempts(p *fields, d dlq.Entry) {
 		return
 	}
 	p.print("\nattempts\n")
-	l := e.newList(false, "generation", "number", "at", "answer", "rule", "class", "took", "counted", "worker")
+	l := e.newList(false, "generation", "number", "at", "answer", "rule", "class", "took", "counted", "worker", "body:")
 	for _, a := range d.Attempts {
 		answer := strings.TrimSpace(a.Transport + " " + answerText(a.Status, a.Error, a.Description))
 		l.row(nil, a.Generation, a.Number, a.At, answer, a.Rule, a.Class,
-			time.Duration(a.LatencyMS)*time.Millisecond, a.Counted, a.Worker)
+			time.Duration(a.LatencyMS)*time.Millisecond, a.Counted, a.Worker, a.Body)
 	}
 	p.err = cmp.Or(p.err, l.end())
 	if d.AttemptsLeftOut > 0 {
@@ -158,9 +179,9 @@ func (e *env) showEvents(p *fields, d dlq.Entry) {
 		return
 	}
 	p.print("\nhistory\n")
-	l := e.newList(false, "at", "action", "by", "note")
+	l := e.newList(false, "at", "action", "by", "note", "operation", "before:")
 	for _, event := range d.Events {
-		l.row(nil, event.At, event.Action, event.By, event.Note)
+		l.row(nil, event.At, event.Action, event.By, event.Note, event.Op, sentence(event.Before))
 	}
 	p.err = cmp.Or(p.err, l.end())
 	if d.EventsLeftOut > 0 {
