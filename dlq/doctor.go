@@ -77,10 +77,18 @@ func (s *Store) Examine(ctx context.Context, warn int) ([]Finding, error) {
 				Zh: fmt.Sprintf("%s 自 %s 起因 %s 暂停", h.target(), h.Since.UTC().Format(time.RFC3339), h.Rule),
 			},
 			Cost: errclass.Text{En: "None of its calls is made; tasks end as dead letters when their age limit is spent.", Zh: "其调用全部停止；任务超过时限后成为死信。"},
-			Mend: errclass.Text{En: h.Advice.En + " Then: emq hold clear " + h.target(), Zh: h.Advice.Zh + " 然后执行：emq hold clear " + h.target()},
+			Mend: errclass.Text{En: withClear(h.Advice.En, "Then run", h), Zh: withClear(h.Advice.Zh, "然后执行", h)},
 		})
 	}
 	return findings, nil
+}
+
+// withClear is an advice that ends with how to clear the hold, if it does not say so.
+func withClear(advice, then string, h Hold) string {
+	if command := "emq hold clear " + h.target(); !strings.Contains(advice, command) {
+		return strings.TrimSpace(advice + " " + then + " `" + command + "`.")
+	}
+	return advice
 }
 
 func reached(took time.Duration) Finding {
@@ -165,7 +173,7 @@ func (s *Store) memory(ctx context.Context) (used, most int64) {
 func examineUsage(u Usage, warn int, now time.Time) Finding {
 	dead := u.Counts[StateDead]
 	f := Finding{Check: "dead-letters", App: u.App, Level: LevelOK, What: errclass.Text{
-		En: fmt.Sprintf("%d dead letters of %d causes", dead, u.Causes), Zh: fmt.Sprintf("%d 条死信，%d 个原因", dead, u.Causes),
+		En: fmt.Sprintf("dead letters: %d, causes: %d", dead, u.Causes), Zh: fmt.Sprintf("%d 条死信，%d 个原因", dead, u.Causes),
 	}}
 	if !u.OldestDead.IsZero() {
 		age := now.Sub(u.OldestDead).Round(time.Minute)

@@ -35,7 +35,7 @@ func TestExamine(t *testing.T) {
 	if want := []string{"redis ok", "memory ok", "maxmemory-policy ok", "appendonly ok", "dead-letters shop ok"}; !slices.Equal(all, want) {
 		t.Errorf("got %q, want %q", all, want)
 	}
-	if got := list[4].What.En; got != "1 dead letters of 1 causes, the oldest from 0s ago" {
+	if got := list[4].What.En; got != "dead letters: 1, causes: 1, the oldest from 0s ago" {
 		t.Errorf("dead letters: %s", got)
 	}
 

@@ -150,10 +150,12 @@ func benchID(r *rand.Rand) string { return fmt.Sprintf("user%07d", r.IntN(2_000_
 
 func benchGroup(r *rand.Rand) string { return fmt.Sprintf("2%014d", r.IntN(300_000)) }
 
+// benchNames are so many users, each once.
 func benchNames(r *rand.Rand, n int) []string {
 	names := make([]string, n)
+	first, step := r.IntN(1_000_000), 1+r.IntN(3_000)
 	for i := range names {
-		names[i] = benchID(r)
+		names[i] = fmt.Sprintf("user%07d", first+i*step)
 	}
 	return names
 }

@@ -172,7 +172,7 @@ func (b *benchDLQ) archive(ctx context.Context) error {
 		What: "asynq's archive: memory over the payload", Value: (after - before - float64(payload)) / float64(n), Unit: "B an entry",
 		Spread: fmt.Sprintf("%d tasks, the last error only; it keeps 10,000", n),
 	})
-	return a.forget(ctx)
+	return nil
 }
 
 // fill makes the dead letters.
@@ -281,7 +281,7 @@ func (b *benchDLQ) put(ctx context.Context) error {
 	if b.watch.own {
 		row("put, time in Redis of it", oursInRedis, theirsInRedis)
 	}
-	return a.forget(ctx)
+	return nil
 }
 
 // isArchive knows the call by which asynq archives a task, among commands as the
@@ -548,13 +548,6 @@ func (h *archiveHook) sorted() timings {
 	defer h.mu.Unlock()
 	slices.Sort(h.took)
 	return h.took
-}
-
-// forget empties the archive.
-func (a *archiver) forget(context.Context) error {
-	inspector := asynq.NewInspectorFromRedisClient(a.bench.rdb)
-	_, err := inspector.DeleteAllArchivedTasks(a.queue)
-	return err
 }
 
 // A slowLog watches for commands that block Redis for long. On a Redis that is not

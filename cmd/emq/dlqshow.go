@@ -115,8 +115,8 @@ func nextCommands(d dlq.Entry) []string {
 	switch {
 	case d.State == dlq.StateDead && d.Reason == dlq.ReasonUnknownOutcome:
 		return []string{command("resolve") + " --sent", command("resolve") + " --not-sent"}
-	case d.State == dlq.StateDead && d.Class == errclass.ClassPermanent:
-		return []string{command("edit"), command("discard")}
+	case d.State == dlq.StateDead && d.Class == errclass.ClassPermanent: // as it is, it can't succeed
+		return []string{command("edit"), command("resend"), command("discard")}
 	case d.State == dlq.StateDead:
 		return []string{command("resend"), command("edit"), command("discard")}
 	case d.State == dlq.StateDiscarded:
