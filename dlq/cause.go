@@ -92,7 +92,7 @@ type Triage struct {
 // CausesMax bounds the causes of one app. A fault whose description differs each
 // time in a way that is not known must not fill Redis with causes: from there on,
 // a death that is of none of them falls in one that leaves error and description out.
-const CausesMax = 2000
+const CausesMax = 500
 
 const (
 	causePrefixMin = 4 // of a cause ID in a filter
@@ -382,7 +382,7 @@ func (s *Store) count(ctx context.Context, app string, f Filter, causes []Cause)
 		since  [len(trend)]*redis.IntCmd
 	}
 	pieces := make([][]piece, len(causes))
-	pipe := s.redis.TxPipeline() // one app, one slot; an entry is counted in one state only
+	pipe := s.redis.Pipeline() // no transaction: it would block Redis for all causes at once
 	for i, c := range causes {
 		for _, state := range States() {
 			for _, key := range c.sets(f, state) {

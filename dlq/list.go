@@ -141,7 +141,7 @@ func (s *Store) candidates(ctx context.Context, f Filter) (int, error) {
 	count := 0
 	low, high := f.scores()
 	for app, keys := range sets {
-		pipe := s.redis.TxPipeline()
+		pipe := s.redis.Pipeline()
 		counts := make([]*redis.IntCmd, len(keys))
 		for i, key := range keys {
 			counts[i] = pipe.ZCount(ctx, key, low, high)
