@@ -28,6 +28,8 @@ var (
 	onceSource string
 	//go:embed lua/unknown.lua
 	unknownSource string
+	//go:embed lua/freeze.lua
+	freezeSource string
 	//go:embed lua/turn.lua
 	turnSource string
 	//go:embed lua/advance.lua
@@ -42,6 +44,7 @@ var (
 	releaseScript = redis.NewScript(releaseSource)
 	onceScript    = redis.NewScript(onceSource)
 	unknownScript = redis.NewScript(unknownSource)
+	freezeScript  = redis.NewScript(freezeSource)
 	turnScript    = redis.NewScript(turnSource)
 	advanceScript = redis.NewScript(advanceSource)
 	leaseScript   = redis.NewScript(leaseSource)

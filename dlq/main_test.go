@@ -345,6 +345,7 @@ var behaviours = []struct {
 	{"operation cancelled", testOperationCancel},
 	{"operation with crashes", testOperationCrash},
 	{"operation by many", testOperationByMany},
+	{"members whose answer is lost", testFreezeAnswerLost},
 	{"export and import", testTransfer},
 	{"export, correct and import", testTransferCorrected},
 	{"storm", testStorm},

@@ -202,14 +202,9 @@ func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) ([]
 				}
 				frozen[app] = &op
 			}
-			key := opMembersKey(app, frozen[app].ID)
-			pipe := s.redis.Pipeline()
-			pipe.RPush(ctx, key, texts...)
-			pipe.HIncrBy(ctx, opKey(app, frozen[app].ID), "members", int64(len(texts)))
-			if _, err := pipe.Exec(ctx); err != nil {
-				return fmt.Errorf("freeze the members of an operation: %w", err)
+			if err := s.addMembers(ctx, frozen[app], texts); err != nil {
+				return err
 			}
-			frozen[app].Members += len(texts)
 		}
 		if progress != nil {
 			progress(read)
@@ -229,6 +224,20 @@ func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) ([]
 		}
 	}
 	return ops, nil
+}
+
+// addMembers adds to the members of an operation.
+func (s *Store) addMembers(ctx context.Context, op *Operation, texts []any) error {
+	keys := []string{opMembersKey(op.App, op.ID), opKey(op.App, op.ID)}
+	n, err := freezeScript.Run(ctx, s.redis, keys, append([]any{op.Members}, texts...)...).Int()
+	if err == nil && n != op.Members+len(texts) {
+		err = fmt.Errorf("%d members, want %d: %w", n, op.Members+len(texts), errDamaged)
+	}
+	if err != nil {
+		return fmt.Errorf("freeze the members of operation %s: %w", op.ID, err)
+	}
+	op.Members = n
+	return nil
 }
 
 // A Preview says what an operation would be about.

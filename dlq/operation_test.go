@@ -377,3 +377,18 @@ func TestRate(t *testing.T) {
 		}
 	}
 }
+
+// testFreezeAnswerLost: the Redis client sends members again whose answer was lost.
+func testFreezeAnswerLost(t *testing.T, w *world) {
+	op, err := w.store.makeOperation(w.ctx, testApp, Bulk{Action: ActionDiscard})
+	w.ok(err)
+	again := op
+	w.ok(w.store.addMembers(w.ctx, &op, []any{"a 1", "b 2"}))
+	w.ok(w.store.addMembers(w.ctx, &again, []any{"a 1", "b 2"}))
+	w.ok(w.store.addMembers(w.ctx, &op, []any{"c 3"}))
+	read, err := w.store.GetOperation(w.ctx, testApp, op.ID)
+	w.ok(err)
+	if members := w.rdb.LRange(w.ctx, opMembersKey(testApp, op.ID), 0, -1).Val(); read.Members != 3 || again.Members != 2 || strings.Join(members, ",") != "a 1,b 2,c 3" {
+		t.Errorf("%d members: %v", read.Members, members)
+	}
+}
