@@ -62,8 +62,8 @@ type Imported struct {
 	Result  ImportResult
 }
 
-// importMaxBytes bounds a line.
-const importMaxBytes = 8 << 20
+// ImportMaxBytes bounds a line that Import reads.
+const ImportMaxBytes = 8 << 20
 
 // Import puts an exported entry into the store, with its whole history. It may be
 // repeated. Where the line's payload is not that of its task, somebody has corrected
@@ -114,8 +114,8 @@ func (s *Store) Import(ctx context.Context, line []byte, by Actor, dry bool) (Im
 // parseTransfer reads a line and checks what the store relies on.
 func parseTransfer(line []byte) (transfer, error) {
 	var t transfer
-	if len(line) > importMaxBytes {
-		return t, &tasks.FieldError{Field: "line", Bound: fmt.Sprintf("at most %d bytes", importMaxBytes)}
+	if len(line) > ImportMaxBytes {
+		return t, &tasks.FieldError{Field: "line", Bound: fmt.Sprintf("at most %d bytes", ImportMaxBytes)}
 	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()

@@ -106,9 +106,6 @@ It exits 1 when a line was skipped or refused; the others are imported all the s
 	return cmd
 }
 
-// importLineMaxBytes bounds a line of an import.
-const importLineMaxBytes = 8 << 20
-
 // importLines imports line by line, and says what became of them.
 func (e *env) importLines(ctx context.Context, b *backend, in input, by dlq.Actor, dry bool) error {
 	bar := e.newBar(in.size < 0 || in.size >= progressBytes, in.size, "import", true)
@@ -116,7 +113,7 @@ func (e *env) importLines(ctx context.Context, b *backend, in input, by dlq.Acto
 	changed := map[string]int{} // app -> added or edited
 	refused := 0
 	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, importLineMaxBytes)
+	lines.Buffer(nil, dlq.ImportMaxBytes+1)
 	for n := 1; lines.Scan(); n++ {
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
