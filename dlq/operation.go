@@ -91,7 +91,7 @@ const (
 	// opFrozenFor is how long an operation that nobody starts is kept.
 	opFrozenFor = time.Hour
 	// opFreezePage is how many members are frozen in one step.
-	opFreezePage = PageMax
+	opFreezePage = PageMax / 2
 )
 
 // Fields of an operation that changes of its members count.
