@@ -10,6 +10,9 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	json2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A FieldError refuses a task before anything is queued: it names the field,
@@ -197,7 +200,15 @@ const wholeJSON = "json"
 // because a misspelt field would otherwise be dropped in silence. Numbers in
 // free-form values stay as written. Every error is a FieldError without the
 // value's text, which may be a message.
-func decodeStrict(raw []byte, v any) error {
+func decodeStrict[T any](raw []byte, v *T) error {
+	// What is well-formed is read by the fast decoder. It is stricter than
+	// encoding/json, which reads the rest, names in another case among it, and says
+	// what is wrong.
+	var fast T
+	if json2.Unmarshal(raw, &fast, fastOptions) == nil {
+		*v = fast
+		return nil
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	dec.UseNumber()
@@ -209,6 +220,18 @@ func decodeStrict(raw []byte, v any) error {
 	}
 	return nil
 }
+
+var fastOptions = json2.JoinOptions(
+	json2.RejectUnknownMembers(true),
+	json2.WithUnmarshalers(json2.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *any) error {
+		if dec.PeekKind() != '0' {
+			return errors.ErrUnsupported // leave it to the decoder
+		}
+		number, err := dec.ReadValue()
+		*v = json.Number(number)
+		return err
+	})),
+)
 
 // refuseTwice returns a *FieldError for a field that a JSON object gives twice, in
 // whatever case: the one that stands later would win in silence.

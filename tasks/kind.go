@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -149,7 +150,13 @@ func unknownKind(kind Kind) error {
 
 func decodeAs[P Payload](raw []byte) (Payload, error) {
 	var p P
-	if err := decodeStrict(raw, &p); err != nil {
+	var err error
+	if own, ok := any(&p).(json.Unmarshaler); ok {
+		err = own.UnmarshalJSON(raw) // which is as strict
+	} else {
+		err = decodeStrict(raw, &p)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return p, nil

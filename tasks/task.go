@@ -359,26 +359,11 @@ func Encode(t Task) ([]byte, error) {
 // wraps ErrWireVersion or ErrUnknownKind, or a *FieldError. Whatever could be
 // read is returned beside the error, so that a dead letter can name the task.
 func Decode(raw []byte) (Task, error) {
-	var version struct {
-		Version int    `json:"v"`
-		ID      string `json:"id"`
-		App     string `json:"app"`
-	}
-	if err := json.Unmarshal(raw, &version); err != nil {
-		return Task{}, jsonFieldError(err)
-	}
-	t := Task{ID: version.ID, App: version.App}
-	if version.Version > WireVersion {
-		return t, fmt.Errorf("task version %d, this emq reads up to %d: %w", version.Version, WireVersion, ErrWireVersion)
-	}
-	if version.Version < 1 {
-		return t, &FieldError{Field: "v", Value: fmt.Sprint(version.Version), Bound: fmt.Sprintf("1 to %d", WireVersion)}
-	}
 	var w wire
-	if err := decodeStrict(raw, &w); err != nil {
-		return t, err
+	if err := decodeStrict(raw, &w); err != nil || w.Version < 1 || w.Version > WireVersion {
+		return decodeVersion(raw, err)
 	}
-	t = Task{
+	t := Task{
 		ID: w.ID, App: w.App, Priority: w.Priority, OnUnknown: w.OnUnknown, MaxAttempts: w.MaxAttempts,
 		EnqueuedAt: fromUnixMS(w.EnqueuedMS), ProcessAt: fromUnixMS(w.ProcessMS), ExpiresAt: fromUnixMS(w.ExpiresMS),
 		Generation: w.Generation, nonce: w.Nonce, given: w.Given,
@@ -403,6 +388,27 @@ func Decode(raw []byte) (Task, error) {
 		return t, err
 	}
 	return t, checkCall(t.Payload, len(w.Payload))
+}
+
+// decodeVersion says why a task is not of this version: err, unless it is of
+// another one.
+func decodeVersion(raw []byte, err error) (Task, error) {
+	var w struct {
+		Version int    `json:"v"`
+		ID      string `json:"id"`
+		App     string `json:"app"`
+	}
+	if broken := json.Unmarshal(raw, &w); broken != nil {
+		return Task{}, jsonFieldError(broken)
+	}
+	t := Task{ID: w.ID, App: w.App}
+	switch {
+	case w.Version > WireVersion:
+		return t, fmt.Errorf("task version %d, this emq reads up to %d: %w", w.Version, WireVersion, ErrWireVersion)
+	case w.Version < 1:
+		return t, &FieldError{Field: "v", Value: fmt.Sprint(w.Version), Bound: fmt.Sprintf("1 to %d", WireVersion)}
+	}
+	return t, err
 }
 
 func unixMS(t time.Time) int64 {

@@ -10,6 +10,9 @@
 // always an *outcome, which says how long the task waits and whether the
 // attempt counts.
 //
-// Each family of an app's calls has its own asynq servers (lanes), so that one
-// family's backlog or limit never keeps another's calls waiting.
+// board.go and fetch.go choose the tasks: a fetcher for each app takes them from
+// Redis, many with one command, as slots of their family, limits, breaker and holds
+// allow, so that one family's backlog or limit never keeps another's calls waiting.
+// lanes.go hands them to asynq's servers, and endings.go takes the finished ones out
+// of Redis, many with one command.
 package worker

@@ -2,10 +2,9 @@ package worker
 
 import (
 	"context"
+	"crypto/rand"
+	_ "embed"
 	"errors"
-	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,444 +14,417 @@ import (
 )
 
 const (
-	// lookEvery is how often the queues that had no task are looked at. It adds
-	// half as much to the latency of a task that comes to an idle queue.
-	lookEvery = 15 * time.Millisecond
-	// registerEvery is how soon a queue is noticed that is used for the first
-	// time, and pausedFor how soon one that runs again.
-	registerEvery = 100 * time.Millisecond
-	pausedFor     = 100 * time.Millisecond
-	// fetchMax is how long a lane waits for a task before it lets asynq look
-	// around. The lease of a task begins before the wait: it must be short
-	// against asynq's 30 s.
-	fetchMax = time.Second
-	// fetchErrorPause is the wait after a fetch that failed. asynq itself tries
-	// again at once, thousands of times a second while Redis is full or away.
-	fetchErrorPause = 100 * time.Millisecond
-
-	registerKey = "asynq:queues" // asynq's register of queues (a set)
+	// taskLease is how long a task is a worker's own without a sign of life:
+	// asynq's own, which its heartbeat prolongs.
+	taskLease = 30 * time.Second
+	// handMax is how long a fetched task may wait to be begun before it is put
+	// back. It is short against the lease.
+	handMax = 5 * time.Second
+	// noteFor is how long Redis remembers a worker's last fetch from a queue: longer
+	// than a fetch is ever repeated.
+	noteFor = 10 * time.Minute
+	// gatherFor is how long the first free slot of a family waits for others once
+	// all are in use, so that several tasks are fetched with one command.
+	gatherFor   = time.Millisecond
+	gatherShare = 4 // of the slots
+	// fetchMost bounds the tasks of one fetch from a queue, and so its answer.
+	fetchMost = 128
+	// idleMax is how long a fetcher sleeps that waits for nothing in particular.
+	idleMax = 10 * time.Second
 )
 
-// A board knows which queues of a worker's apps have tasks, and gives its lanes
-// the queue to fetch from. It is what asynq's own polling is replaced by: that
-// asks each queue in turn, for each task, in each lane, whether or not it has
-// any and whether or not they may go now.
+var (
+	//go:embed lua/fetch.lua
+	fetchSource string
+	//go:embed lua/putback.lua
+	putBackSource string
+
+	fetchScript   = redis.NewScript(fetchSource)
+	putBackScript = redis.NewScript(putBackSource)
+)
+
+// A fetcher fetches the tasks of one app, as many at once as may be made now: its
+// families have slots free, their queues are not paused, Easemob is not down, and
+// the limits of their endpoints give leave. Until then a task keeps its place in its
+// queue.
 //
-// The queues known to be empty are looked at together, for all lanes, with one
-// command (on Cluster one for each queue, in one pipeline). Those with tasks are
-// not looked at again before so many were fetched. A task is fetched only when
-// its queue is not paused, Easemob is not down, and its endpoint's limit gives
-// leave; until then it keeps its place in the queue.
-type board struct {
-	redis  redis.UniversalClient
-	limits *limits
-	ready  func(app string) time.Duration // how long no task of the app may be fetched
-	log    *slog.Logger
-
-	stopped chan struct{} // closed when nothing may be fetched any more
-	looks   chan struct{} // asks for a look before its time
-
-	mu      sync.Mutex
-	queues  map[string]*queue // in asynq's register, by name
-	lineups map[lineupKey]*lineup
-	news    chan struct{} // closed when a queue is found to have tasks
-}
-
-type queue struct {
-	name     string
-	app      string
-	endpoint tasks.Endpoint
-	priority tasks.Priority
-
-	pending  int       // tasks known to wait in it
-	fetching int       // fetches under way
-	paused   time.Time // until then it is taken to be paused
-}
-
-type lineupKey struct {
-	app    string
-	family tasks.Family
+// A fetch has a number, and is repeated under that number until it is answered. Redis
+// notes the last one of each worker and queue, so that an answer that was lost, to
+// a client that repeats its command or to this one, strands no task.
+type fetcher struct {
+	board   *board
+	servers redis.UniversalClient
+	limits  *limits
+	ready   func(app string) time.Duration // how long no task may be fetched
+	app     string
+	worker  string // tells the worker's notes from others'
+	lines   map[tasks.Family]*lineup
+	news    chan struct{} // asks for a look at what may be fetched
 }
 
 // A lineup is the queues of one family of one app, by rank. Those of one rank
 // take turns.
 type lineup struct {
-	queues [4][]*queue
-	turn   [4]int
+	fetcher *fetcher
+	queues  [4][]*queue
+	turn    [4]int
+
+	slots int // calls in flight at most
+	free  int
+	// full says that no slot was free after the last fetch, and freed when one
+	// became free after that.
+	full  bool
+	freed time.Time
 }
 
-// newBoard makes a board for the apps; ready may be nil.
-func newBoard(rdb redis.UniversalClient, limits *limits, ready func(app string) time.Duration, log *slog.Logger, apps []App) *board {
-	b := &board{
-		redis: rdb, limits: limits, ready: ready, log: log,
-		stopped: make(chan struct{}), looks: make(chan struct{}, 1), news: make(chan struct{}),
-		queues: map[string]*queue{}, lineups: map[lineupKey]*lineup{},
-	}
-	for _, app := range apps {
-		for _, family := range tasks.Families() {
-			b.lineups[lineupKey{app.Alias, family}] = &lineup{}
-		}
-	}
-	return b
+// fetch is the state of the fetches from a queue.
+type fetch struct {
+	number int64
+	want   int       // tasks that an unanswered one asks for
+	again  time.Time // when that is repeated
 }
 
-// run looks at the queues until ctx ends; after that nothing is fetched.
-func (b *board) run(ctx context.Context) {
-	defer close(b.stopped)
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	var registered time.Time
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-b.looks:
-		}
-		var err error
-		if time.Since(registered) >= registerEvery {
-			err = b.register(ctx)
-			registered = time.Now()
-		}
-		if err == nil {
-			err = b.look(ctx)
-		}
-		if err != nil && !failing && ctx.Err() == nil {
-			b.log.Warn("can't look at the queues: nothing is fetched", "error", err)
-		}
-		if failing = err != nil; failing {
-			select {
-			case <-ctx.Done():
-			case <-time.After(fetchErrorPause):
-			}
-		}
+func newFetcher(b *board, servers redis.UniversalClient, limits *limits, ready func(string) time.Duration, app string, slots int) *fetcher {
+	f := &fetcher{
+		board: b, servers: servers, limits: limits, ready: ready, app: app,
+		worker: rand.Text()[:16], lines: map[tasks.Family]*lineup{}, news: make(chan struct{}, 1),
+	}
+	for _, family := range tasks.Families() {
+		f.lines[family] = &lineup{fetcher: f, slots: slots, free: slots}
+	}
+	return f
+}
+
+// wake has the fetcher look at what may be fetched.
+func (f *fetcher) wake() {
+	select {
+	case f.news <- struct{}{}:
+	default:
 	}
 }
 
-// register takes in the queues that asynq knows by now. One that Redis has
-// forgotten, because it lost its data, is put back: clients register a queue
-// only once.
-func (b *board) register(ctx context.Context) error {
-	names, err := b.redis.SMembers(ctx, registerKey).Result()
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	known := map[string]bool{}
-	for _, name := range names {
-		known[name] = true
-		app, endpoint, priority, ok := tasks.ParseQueueName(name)
-		line := b.lineups[lineupKey{app, endpoint.Family()}]
-		if !ok || line == nil || b.queues[name] != nil {
+// run fetches until ctx ends. What is not begun then is put back.
+func (f *fetcher) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		picked, wait := f.pick(ctx)
+		if len(picked) > 0 {
+			f.fetch(ctx, picked)
 			continue
 		}
-		q := &queue{name: name, app: app, endpoint: endpoint, priority: priority}
-		b.queues[name] = q
-		r := rankOf(priority)
-		line.queues[r] = append(line.queues[r], q)
-	}
-	var forgotten []any
-	for name := range b.queues {
-		if !known[name] {
-			forgotten = append(forgotten, name)
-		}
-	}
-	b.mu.Unlock()
-	if len(forgotten) > 0 {
-		return b.redis.SAdd(ctx, registerKey, forgotten...).Err()
-	}
-	return nil
-}
-
-func (b *board) registered(name string) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.queues[name] != nil
-}
-
-// look finds out which of the queues without known tasks have some.
-func (b *board) look(ctx context.Context) error {
-	now := time.Now()
-	var quiet []*queue
-	b.mu.Lock()
-	for _, q := range b.queues {
-		if q.pending == 0 && q.fetching == 0 && now.After(q.paused) {
-			quiet = append(quiet, q)
-		}
-	}
-	b.mu.Unlock()
-	if len(quiet) == 0 {
-		return nil
-	}
-	stirring, err := b.stirring(ctx, quiet)
-	if err != nil || len(stirring) == 0 {
-		return err
-	}
-	lengths, paused := make([]*redis.IntCmd, len(stirring)), make([]*redis.IntCmd, len(stirring))
-	pipe := b.redis.Pipeline()
-	for i, q := range stirring {
-		lengths[i], paused[i] = pipe.LLen(ctx, queueKey(q.name, keyPending)), pipe.Exists(ctx, queueKey(q.name, keyPaused))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return err
-	}
-	found := false
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i, q := range stirring {
-		switch n := int(lengths[i].Val()); {
-		case n > 0 && paused[i].Val() > 0:
-			q.paused = now.Add(pausedFor)
-		case n > 0:
-			q.pending, found = n, true
-		}
-	}
-	if found {
-		close(b.news)
-		b.news = make(chan struct{})
-	}
-	return nil
-}
-
-// stirring drops queues that are surely empty.
-func (b *board) stirring(ctx context.Context, quiet []*queue) ([]*queue, error) {
-	together := len(quiet)
-	if _, cluster := b.redis.(*redis.ClusterClient); cluster {
-		together = 1 // each queue has a slot of its own
-	}
-	pipe := b.redis.Pipeline()
-	var counts []*redis.IntCmd
-	for some := range slices.Chunk(quiet, together) {
-		keys := make([]string, len(some))
-		for i, q := range some {
-			keys[i] = queueKey(q.name, keyPending)
-		}
-		counts = append(counts, pipe.Exists(ctx, keys...))
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, err
-	}
-	var stirring []*queue
-	i := 0
-	for some := range slices.Chunk(quiet, together) {
-		if counts[i].Val() > 0 {
-			stirring = append(stirring, some...)
-		}
-		i++
-	}
-	return stirring, nil
-}
-
-// next waits until a task of the family may be fetched, and returns its queue,
-// for which leave was taken. The fetch must be reported to done. It returns nil
-// after fetchMax, and once the worker stops.
-func (b *board) next(ctx context.Context, app string, family tasks.Family) *queue {
-	end := time.Now().Add(fetchMax)
-	for {
+		timer.Reset(wait)
 		select {
-		case <-b.stopped:
-			return nil
-		default:
-		}
-		q, news, wait := b.pick(lineupKey{app, family})
-		wait = min(wait, time.Until(end))
-		if q != nil {
-			away := time.Duration(0)
-			if b.ready != nil {
-				away = b.ready(app)
-			}
-			if away == 0 && b.limits.take(ctx, app, q.endpoint, q.priority) {
-				return q
-			}
-			b.leave(q)
-			if away == 0 {
-				continue // its limit is known to be reached now; others may go
-			}
-			wait = min(away, time.Until(end))
-		}
-		if wait <= 0 {
-			return nil
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-b.stopped:
-		case <-news:
+		case <-ctx.Done():
+		case <-f.news:
 		case <-timer.C:
 		}
-		timer.Stop()
 	}
 }
 
-// pick chooses a queue with tasks whose endpoint may be open, the highest
-// priority first, and reserves one of its tasks. When there is none, it returns
-// what to wait for: news, or a time.
-func (b *board) pick(key lineupKey) (_ *queue, news <-chan struct{}, wait time.Duration) {
+// pick chooses what to fetch, and takes slots and leave for it. When that is
+// nothing, it returns how long to wait, unless there are news.
+func (f *fetcher) pick(ctx context.Context) (picked []*queue, wait time.Duration) {
+	planned, wait := f.plan(time.Now())
+	for q, n := range planned {
+		if q.fetch.want > 0 { // one to repeat has its leave
+			picked = append(picked, q)
+			continue
+		}
+		granted := 0
+		for ; granted < n; granted++ {
+			if away := f.away(); away > 0 {
+				wait = min(wait, away)
+				break
+			}
+			if !f.limits.take(ctx, q.app, q.endpoint, q.priority) {
+				wait = 0 // this endpoint is known to be closed now; others may go
+				break
+			}
+		}
+		f.board.mu.Lock()
+		q.line.free += n - granted
+		q.pending += n - granted
+		q.fetch.want = granted
+		f.board.mu.Unlock()
+		if granted > 0 {
+			picked = append(picked, q)
+		}
+	}
+	return picked, wait
+}
+
+func (f *fetcher) away() time.Duration {
+	if f.ready == nil {
+		return 0
+	}
+	return f.ready(f.app)
+}
+
+// plan reserves slots and tasks: for each family as many as both are there, the
+// highest priority first. Otherwise it returns how long to wait.
+func (f *fetcher) plan(now time.Time) (planned map[*queue]int, wait time.Duration) {
+	b := f.board
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	line, wait := b.lineups[key], fetchMax
-	for r := len(line.queues) - 1; r > 0; r-- {
-		queues := line.queues[r]
-		for i := range queues {
-			at := (line.turn[r] + i) % len(queues)
-			q := queues[at]
-			if q.pending == 0 {
+	planned, wait = map[*queue]int{}, idleMax
+	for _, line := range f.lines {
+		if line.full && line.free > 0 && line.free < line.slots/gatherShare {
+			if left := gatherFor - now.Sub(line.freed); left > 0 {
+				wait = min(wait, left)
 				continue
 			}
-			if opens := b.limits.opens(q.app, q.endpoint, q.priority); opens > 0 {
+		}
+		for r := len(line.queues) - 1; r > 0; r-- {
+			wait = min(wait, line.planRank(r, now, planned))
+		}
+		line.full = line.free == 0
+	}
+	return planned, wait
+}
+
+// planRank reserves one task of each queue of a rank in turn, while there are any. It
+// returns when one of them can be asked that can't be now.
+func (line *lineup) planRank(r int, now time.Time, planned map[*queue]int) (wait time.Duration) {
+	wait = idleMax
+	limits := line.fetcher.limits
+	for open := true; open && line.free > 0; {
+		open = false
+		first := line.turn[r]
+		for i := range line.queues[r] {
+			at := (first + i) % len(line.queues[r])
+			q := line.queues[r][at]
+			if q.fetch.want > 0 {
+				if left := q.fetch.again.Sub(now); left > 0 {
+					wait = min(wait, left)
+				} else {
+					planned[q] = q.fetch.want
+				}
+				continue
+			}
+			if q.pending == 0 || line.free == 0 || planned[q] >= fetchMost {
+				continue
+			}
+			if opens := limits.opens(q.app, q.endpoint, q.priority); opens > 0 {
 				wait = min(wait, opens)
 				continue
 			}
 			line.turn[r] = at + 1
 			q.pending--
-			q.fetching++
-			return q, b.news, wait
+			line.free--
+			planned[q]++
+			open = true
 		}
 	}
-	return nil, b.news, wait
+	return wait
 }
 
-// leave undoes pick.
-func (b *board) leave(q *queue) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	q.pending++
-	q.fetching--
+// fetch fetches what was picked, and hands it out.
+func (f *fetcher) fetch(ctx context.Context, picked []*queue) {
+	calls := make([]scriptCall, len(picked))
+	for i, q := range picked {
+		calls[i] = scriptCall{
+			keys: []string{
+				queueKey(q.name, keyPending), queueKey(q.name, keyPaused), queueKey(q.name, keyActive), queueKey(q.name, keyLease),
+				queueKey(q.name, "fetched:"+f.worker),
+			},
+			args: []any{time.Now().Add(taskLease).Unix(), tasks.TaskKey(q.name, ""), q.fetch.want, q.fetch.number + 1, int(noteFor.Seconds())},
+		}
+	}
+	// Not cut short by ctx: what was taken must be known, to be put back.
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), handMax)
+	defer cancel()
+	for i, cmd := range runAll(bounded, f.servers, fetchScript, calls) {
+		q := picked[i]
+		answer, err := cmd.Slice()
+		if err != nil {
+			if q.fetch.again.IsZero() {
+				f.board.log.Warn("can't fetch", "queue", q.name, "error", err)
+			}
+			f.board.mu.Lock()
+			q.fetch.again = time.Now().Add(fetchErrorPause)
+			f.board.mu.Unlock()
+			continue
+		}
+		f.answered(ctx, q, answer)
+	}
 }
 
-// done ends a fetch. When it found nothing, the leave taken for it is given
-// back.
-func (b *board) done(q *queue, err error) {
-	nothing := errors.Is(err, redis.Nil)
-	if nothing {
-		b.limits.giveBack(q.app, q.endpoint, q.priority)
+// answered takes in the answer to a fetch.
+func (f *fetcher) answered(ctx context.Context, q *queue, answer []any) {
+	left, _ := answer[0].(int64)
+	gone, _ := answer[1].(int64)
+	if gone > 0 {
+		f.board.log.Error("tasks have vanished from Redis: their IDs were in the queue without them", "queue", q.name, "tasks", gone)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	q.fetching--
-	if nothing {
-		q.pending = 0 // another worker was faster, or it is paused
+	var got []fetched
+	for i := 2; i+1 < len(answer); i += 2 {
+		id, _ := answer[i].(string)
+		task, _ := answer[i+1].(string)
+		got = append(got, fetched{queue: q.name, id: id, task: task})
 	}
-	if q.pending == 0 {
+	f.board.mu.Lock()
+	unused := q.fetch.want - len(got)
+	q.fetch = fetch{number: q.fetch.number + 1}
+	q.pending = int(left)
+	q.line.free += unused
+	f.board.mu.Unlock()
+	if unused > 0 {
+		// Another worker was faster, or the queue is paused.
+		f.limits.giveBack(q.app, q.endpoint, q.priority, unused)
+	}
+	if rest := f.board.hands.out(ctx, q.line, got); len(rest) > 0 {
+		f.putBack(q, rest)
+	}
+}
+
+// putBack puts tasks back that nobody has begun.
+func (f *fetcher) putBack(q *queue, rest []fetched) {
+	args := []any{tasks.TaskKey(q.name, ""), time.Now().UnixNano()}
+	for _, one := range rest {
+		args = append(args, one.id)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), handMax)
+	defer cancel()
+	keys := []string{queueKey(q.name, keyPending), queueKey(q.name, keyActive), queueKey(q.name, keyLease)}
+	if err := putBackScript.Run(ctx, f.servers, keys, args...).Err(); err != nil && !errors.Is(err, redis.Nil) {
+		f.board.log.Warn("fetched tasks could not be put back: they wait until their lease ends", "queue", q.name, "tasks", len(rest), "error", err)
+	}
+	f.limits.giveBack(q.app, q.endpoint, q.priority, len(rest))
+}
+
+// fetched is a task on its way to a lane.
+type fetched struct {
+	queue, id string
+	task      string // as asynq encodes it
+}
+
+// hands passes fetched tasks to whichever lane asks next, and keeps account of those
+// that this process has: each takes one of the slots of its family, until its
+// attempt ends.
+type hands struct {
+	tasks chan fetched
+	over  chan struct{} // closed when no task will come any more
+
+	mu  sync.Mutex
+	has map[flightKey]*flight
+}
+
+type flightKey struct{ queue, id string }
+
+// A flight is a task that this process has.
+type flight struct {
+	line  *lineup
+	since time.Time // of the fetch; then of the end
+	begun bool
+	// due is when the task is called again, once its attempt has ended.
+	due time.Time
+}
+
+func newHands() *hands {
+	return &hands{tasks: make(chan fetched), over: make(chan struct{}), has: map[flightKey]*flight{}}
+}
+
+// out hands out tasks, and returns those that no lane took.
+func (h *hands) out(ctx context.Context, line *lineup, list []fetched) (rest []fetched) {
+	if len(list) == 0 {
+		return nil
+	}
+	h.mu.Lock()
+	for _, one := range list {
+		h.has[flightKey{one.queue, one.id}] = &flight{line: line, since: time.Now()}
+	}
+	h.mu.Unlock()
+	patience := time.NewTimer(handMax)
+	defer patience.Stop()
+	for i, one := range list {
 		select {
-		case b.looks <- struct{}{}:
-		default:
+		case h.tasks <- one:
+			continue
+		case <-ctx.Done():
+		case <-patience.C:
+		}
+		rest = list[i:]
+		break
+	}
+	for _, one := range rest {
+		h.land(flightKey{one.queue, one.id})
+	}
+	return rest
+}
+
+// begin notes that a task's attempt has begun.
+func (h *hands) begin(key flightKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f := h.has[key]; f != nil {
+		f.begun = true
+	}
+}
+
+// end frees the slot of a task whose attempt has ended. When it is due again, that
+// is kept for some time, for the moment when asynq sends it back.
+func (h *hands) end(key flightKey, due time.Time) {
+	f := h.land(key)
+	if f == nil || due.IsZero() {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.has[key] = &flight{since: time.Now(), begun: true, due: due}
+}
+
+// land takes a task off the account and frees its slot.
+func (h *hands) land(key flightKey) *flight {
+	h.mu.Lock()
+	f := h.has[key]
+	delete(h.has, key)
+	h.mu.Unlock()
+	if f != nil && f.line != nil {
+		f.line.release()
+	}
+	return f
+}
+
+// due is when a task whose attempt has just ended is to be called again.
+func (h *hands) due(key flightKey) (due time.Time, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.has[key]
+	if f == nil || f.due.IsZero() {
+		return time.Time{}, false
+	}
+	return f.due, true
+}
+
+// sweep drops what no lane will ever come back to: tasks that asynq could not read
+// or whose lease was lost.
+func (h *hands) sweep() {
+	var lost []flightKey
+	h.mu.Lock()
+	for key, f := range h.has {
+		if time.Since(f.since) > taskLease && (!f.begun || !f.due.IsZero()) {
+			lost = append(lost, key)
 		}
 	}
+	h.mu.Unlock()
+	for _, key := range lost {
+		h.land(key)
+	}
 }
 
-// A lane is the Redis client of one asynq server, which fetches one task after
-// the other. It answers asynq's fetch with a task of the queue that the board
-// names, whichever queue asynq asked: what asynq does with a task afterwards
-// goes by the queue that the task itself carries. And of the scripts that asynq
-// runs in the background for all its queues, in every server, it lets through
-// those that have something to work on.
-//
-// What this takes for granted of asynq is pinned by TestLaneKnowsAsynq.
-type lane struct {
-	redis.UniversalClient
-	board  *board
-	app    string
-	family tasks.Family
-	first  string // the queue that asynq asks first in each fetch
-	// background lets background scripts through; one lane of a family does.
-	background bool
-
-	picked *queue // of a fetch that is to be repeated with the script's source
-}
-
-// The last parts of asynq's keys of a queue.
-const (
-	keyPending   = "pending"
-	keyPaused    = "paused"
-	keyActive    = "active"
-	keyLease     = "lease"
-	keyScheduled = "scheduled"
-	keyRetry     = "retry"
-	keyCompleted = "completed"
-	keyGroups    = "aggregation_sets"
-)
-
-// queueKey is one of asynq's keys of a queue.
-func queueKey(name, part string) string { return "asynq:{" + name + "}:" + part }
-
-// splitQueueKey undoes queueKey.
-func splitQueueKey(key string) (name, part string) {
-	rest, _ := strings.CutPrefix(key, "asynq:{")
-	name, part, _ = strings.Cut(rest, "}:")
-	return name, part
-}
-
-// EvalSha runs a script by its hash.
-func (l *lane) EvalSha(ctx context.Context, hash string, keys []string, args ...any) *redis.Cmd {
-	return l.eval(ctx, keys, args, func(keys []string, args []any) *redis.Cmd {
-		return l.UniversalClient.EvalSha(ctx, hash, keys, args...)
-	})
-}
-
-// Eval runs a script by its source, when Redis does not know the hash.
-func (l *lane) Eval(ctx context.Context, source string, keys []string, args ...any) *redis.Cmd {
-	return l.eval(ctx, keys, args, func(keys []string, args []any) *redis.Cmd {
-		return l.UniversalClient.Eval(ctx, source, keys, args...)
-	})
-}
-
-func (l *lane) eval(ctx context.Context, keys []string, args []any, run func([]string, []any) *redis.Cmd) *redis.Cmd {
-	if len(keys) == 0 {
-		return run(keys, args)
+// release frees a slot.
+func (line *lineup) release() {
+	mu := &line.fetcher.board.mu
+	mu.Lock()
+	line.free++
+	first := line.free == 1
+	if first {
+		line.freed = time.Now()
 	}
-	name, part := splitQueueKey(keys[0])
-	if part == keyPending && len(keys) == 4 && len(args) == 2 {
-		return l.fetch(ctx, name, args, run)
+	wake := first || line.free >= line.slots/gatherShare || !line.full
+	mu.Unlock()
+	if wake {
+		line.fetcher.wake()
 	}
-	if nothing, is := backgroundScript(part, len(keys)); is && !(l.background && l.board.registered(name)) {
-		cmd := redis.NewCmd(ctx)
-		cmd.SetVal(nothing)
-		return cmd
-	}
-	return run(keys, args)
-}
-
-// backgroundScript tells asynq's background scripts by their first key and the
-// number of their keys, with the answer by which they say that they found
-// nothing to do.
-func backgroundScript(part string, keys int) (nothing any, is bool) {
-	switch {
-	case keys == 2 && (part == keyScheduled || part == keyRetry), keys == 1 && part == keyCompleted:
-		return int64(0), true
-	case keys == 1 && part == keyLease:
-		return []any{}, true
-	case keys == 1 && part == keyGroups:
-		return "OK", true
-	}
-	return nil, false
-}
-
-// fetch runs asynq's fetching script for the queue that the board names.
-func (l *lane) fetch(ctx context.Context, asked string, args []any, run func([]string, []any) *redis.Cmd) *redis.Cmd {
-	q := l.picked
-	l.picked = nil
-	if q == nil && asked == l.first {
-		q = l.board.next(ctx, l.app, l.family)
-	}
-	if q == nil {
-		cmd := redis.NewCmd(ctx)
-		cmd.SetErr(redis.Nil)
-		return cmd
-	}
-	lease := args[0]
-	cmd := run(
-		[]string{queueKey(q.name, keyPending), queueKey(q.name, keyPaused), queueKey(q.name, keyActive), queueKey(q.name, keyLease)},
-		[]any{lease, tasks.TaskKey(q.name, "")},
-	)
-	err := cmd.Err()
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		l.picked = q // asynq sends the source next
-		return cmd
-	}
-	l.board.done(q, err)
-	if err != nil && !errors.Is(err, redis.Nil) {
-		time.Sleep(fetchErrorPause)
-	}
-	return cmd
 }

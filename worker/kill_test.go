@@ -63,32 +63,47 @@ func runChild(easemobURL string) int {
 	return 0
 }
 
-// killer is a Redis hook that kills its own process just before asynq
-// acknowledges the 20th task of a family: the call was made, or the dead letter
-// written, and the queue does not know it yet.
+// killer is a Redis hook that kills its own process just before the 20th task of a
+// family is acknowledged: the call was made, or the dead letter written, and the
+// queue does not know it yet.
 type killer struct {
 	family string
 	acks   *atomic.Int32
 }
 
-func (killer) DialHook(next redis.DialHook) redis.DialHook { return next }
-func (killer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
+func (killer) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (killer) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
-func (k killer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		// evalsha <hash> <number of keys> <first key> …: the first key of asynq's
-		// "done" script is the queue's list of active tasks.
-		if args := cmd.Args(); len(args) > 3 && cmd.Name() == "evalsha" {
-			key, _ := args[3].(string)
-			if strings.HasSuffix(key, ":active") && strings.Contains(key, ":"+k.family+".") && k.acks.Add(1) == 20 {
+func (k killer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			queue, ids := acknowledged(cmd)
+			if !strings.Contains(queue, ":"+k.family+".") {
+				continue
+			}
+			if n := k.acks.Add(int32(len(ids))); n >= 20 {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 				select {}
 			}
 		}
-		return next(ctx, cmd)
+		return next(ctx, cmds)
 	}
+}
+
+// acknowledged are the tasks that a command takes out of a queue, if it is the script
+// that does: evalsha <hash> 4 <active list> … <prefix> <time> <id> …
+func acknowledged(cmd redis.Cmder) (queue string, ids []any) {
+	const before = 9
+	args := cmd.Args()
+	if len(args) <= before || !strings.HasPrefix(cmd.Name(), "eval") || args[2] != 4 {
+		return "", nil
+	}
+	key, _ := args[3].(string)
+	queue, part := splitQueueKey(key)
+	if part != keyActive {
+		return "", nil
+	}
+	return queue, args[before:]
 }
 
 // child starts a worker process. kill names the family that brings it down.

@@ -1,75 +1,65 @@
 package worker
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/imqueue/emq/tasks"
 )
 
 const (
-	// perLane is how many calls in flight one serial fetch keeps busy.
-	perLane = 8
-	// idlePause is asynq's wait after a fetch that found nothing. The board has
+	// laneCount is how many asynq servers a worker runs. Each starts its tasks one
+	// after the other, and none while its heartbeat waits for Redis.
+	laneCount = 4
+	// laneWait is how long a lane waits for a task before it lets asynq look around.
+	// The lease of a task begins before the wait: it must be short against it.
+	laneWait = time.Second
+	// idlePause is asynq's wait after a fetch that found nothing. The lane has
 	// waited already.
 	idlePause = time.Millisecond
+	// never is the interval of those of asynq's background loops whose work emq
+	// does itself or has no use for.
+	never = 24 * time.Hour
 )
 
-// lanes makes the asynq servers: for each family of each app as many as its
-// concurrency is worth, because one server takes tasks one after the other.
+// lanes makes the asynq servers. They serve all families of all apps alike: which
+// task comes next, and how many there may be, is the fetchers' to say.
 func (w *Worker) lanes() []*asynq.Server {
-	var lanes []*asynq.Server
+	queues := map[string]int{}
 	for _, app := range w.cfg.Apps {
-		for _, family := range tasks.Families() {
-			queues, first := laneQueues(app.Alias, family)
-			count := (w.cfg.Concurrency + perLane - 1) / perLane
-			for i := range count {
-				share := w.cfg.Concurrency / count
-				if i < w.cfg.Concurrency%count {
-					share++
-				}
-				client := detach{front{&lane{
-					UniversalClient: w.servers, board: w.board, app: app.Alias, family: family, first: first, background: i == 0,
-				}}}
-				lanes = append(lanes, asynq.NewServerFromRedisClient(client, asynq.Config{
-					Concurrency:              share,
-					Queues:                   queues,
-					StrictPriority:           true,
-					TaskCheckInterval:        idlePause,
-					DelayedTaskCheckInterval: forwardEvery,
-					ShutdownTimeout:          w.cfg.DrainTimeout + settleTime,
-					IsFailure:                isFailure,
-					RetryDelayFunc:           retryDelay,
-					Logger:                   asynqLog{w.log},
-					LogLevel:                 asynq.WarnLevel,
-				}))
-			}
+		for _, name := range tasks.QueueNames(app.Alias) {
+			queues[name] = 1
 		}
+	}
+	first := tasks.QueueNames(w.cfg.Apps[0].Alias)[0]
+	slots := w.cfg.Concurrency * len(tasks.Families()) * len(w.cfg.Apps)
+	var lanes []*asynq.Server
+	for i := range laneCount {
+		l := &lane{UniversalClient: w.servers, hands: w.board.hands, endings: w.endings, registered: w.board.registered, first: first}
+		served := map[string]int{first: 1}
+		if i == 0 { // recovers the tasks of workers that died
+			l.recovers, served = true, queues
+			served[first] = 2 // of strict priorities the highest: asked before all others
+		}
+		lanes = append(lanes, asynq.NewServerFromRedisClient(detach{front{l, w.board}}, asynq.Config{
+			Concurrency:              (slots + laneCount - 1) / laneCount,
+			Queues:                   served,
+			StrictPriority:           true,
+			TaskCheckInterval:        idlePause,
+			DelayedTaskCheckInterval: never,
+			JanitorInterval:          never,
+			ShutdownTimeout:          w.cfg.DrainTimeout + settleTime,
+			IsFailure:                isFailure,
+			RetryDelayFunc:           retryDelay,
+			Logger:                   asynqLog{w.log},
+			LogLevel:                 asynq.WarnLevel,
+		}))
 	}
 	return lanes
-}
-
-// laneQueues are the queues of a family as asynq wants them, and the one that
-// it asks first: of strict priorities the highest, which no other has. The
-// board keeps the true priorities.
-func laneQueues(app string, family tasks.Family) (queues map[string]int, first string) {
-	queues = map[string]int{}
-	for _, info := range tasks.Endpoints() {
-		if info.Endpoint.Family() != family {
-			continue
-		}
-		for _, priority := range tasks.Priorities() {
-			name := tasks.QueueName(app, info.Endpoint, priority)
-			queues[name] = int(rankOf(priority))
-			if first == "" {
-				first = name
-			}
-		}
-	}
-	queues[first]++
-	return queues, first
 }
 
 // shutdown stops all lanes at once and waits for them.
@@ -79,4 +69,95 @@ func shutdown(lanes []*asynq.Server) {
 		wg.Go(lane.Shutdown)
 	}
 	wg.Wait()
+}
+
+// A lane is the Redis client of an asynq server. It answers asynq's fetch with a
+// task of the fetchers', whichever queue asynq asked: what asynq does with a task
+// afterwards goes by the queue that the task itself carries. It ends tasks together
+// with those of other lanes. And of the scripts that asynq runs in the background, in
+// every server, it lets through the one that emq needs.
+//
+// What this takes for granted of asynq is pinned by TestLaneKnowsAsynq.
+type lane struct {
+	redis.UniversalClient
+	hands      *hands
+	endings    *endings
+	registered func(queue string) bool
+	first      string // the queue that asynq asks first in each fetch
+	recovers   bool   // lets through the script that finds tasks whose lease ended
+}
+
+// EvalSha runs a script by its hash.
+func (l *lane) EvalSha(ctx context.Context, hash string, keys []string, args ...any) *redis.Cmd {
+	if cmd := l.answer(ctx, keys, args); cmd != nil {
+		return cmd
+	}
+	return l.UniversalClient.EvalSha(ctx, hash, keys, args...)
+}
+
+// Eval runs a script by its source, when Redis does not know the hash.
+func (l *lane) Eval(ctx context.Context, source string, keys []string, args ...any) *redis.Cmd {
+	if cmd := l.answer(ctx, keys, args); cmd != nil {
+		return cmd
+	}
+	return l.UniversalClient.Eval(ctx, source, keys, args...)
+}
+
+// answer answers those of asynq's scripts that emq does not leave to Redis.
+func (l *lane) answer(ctx context.Context, keys []string, args []any) *redis.Cmd {
+	if len(keys) == 0 {
+		return nil
+	}
+	name, part := splitQueueKey(keys[0])
+	if part == keyPending && len(keys) == 4 && len(args) == 2 {
+		return l.fetch(ctx, name)
+	}
+	cmd := redis.NewCmd(ctx)
+	if end, is := endingOf(name, part, keys, args); is {
+		if err := l.endings.end(ctx, end); err != nil {
+			cmd.SetErr(err)
+		} else {
+			cmd.SetVal("OK")
+		}
+		return cmd
+	}
+	if nothing, is := backgroundScript(part, len(keys)); is && !(l.recovers && part == keyLease && l.registered(name)) {
+		cmd.SetVal(nothing)
+		return cmd
+	}
+	return nil
+}
+
+// backgroundScript tells asynq's background scripts by their first key and the
+// number of their keys, with the answer by which they say that they found
+// nothing to do.
+func backgroundScript(part string, keys int) (nothing any, is bool) {
+	switch {
+	case keys == 2 && (part == keyScheduled || part == keyRetry), keys == 1 && part == keyCompleted:
+		return int64(0), true
+	case keys == 1 && part == keyLease:
+		return []any{}, true
+	case keys == 1 && part == keyGroups:
+		return "OK", true
+	}
+	return nil, false
+}
+
+// fetch waits a while for a task.
+func (l *lane) fetch(ctx context.Context, asked string) *redis.Cmd {
+	cmd := redis.NewCmd(ctx)
+	cmd.SetErr(redis.Nil)
+	if asked != l.first {
+		return cmd
+	}
+	timer := time.NewTimer(laneWait)
+	defer timer.Stop()
+	select {
+	case one := <-l.hands.tasks:
+		cmd.SetErr(nil)
+		cmd.SetVal(one.task)
+	case <-l.hands.over:
+	case <-timer.C:
+	}
+	return cmd
 }

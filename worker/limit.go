@@ -217,10 +217,10 @@ func (l *limits) take(ctx context.Context, app string, e tasks.Endpoint, p tasks
 	return g == nil || g.take(ctx, rankOf(p))
 }
 
-// giveBack gives back what take took: there was no task.
-func (l *limits) giveBack(app string, e tasks.Endpoint, p tasks.Priority) {
+// giveBack gives back what so many takes took: there was no task.
+func (l *limits) giveBack(app string, e tasks.Endpoint, p tasks.Priority, n int) {
 	if g := l.gates[gateKey{app, e}]; g != nil {
-		g.giveBack(rankOf(p))
+		g.giveBack(rankOf(p), n)
 	}
 }
 
@@ -424,15 +424,15 @@ func (g *gate) ask(ctx context.Context, all *rates, r rank, calls, messages, mos
 	return int(answer[0]), time.Duration(answer[1]) * time.Microsecond, nil
 }
 
-// giveBack is not stopped by the fetch's end, and failure costs one permit.
-func (g *gate) giveBack(r rank) {
+// giveBack is not stopped by the fetch's end, and failure costs the permits.
+func (g *gate) giveBack(r rank, n int) {
 	all := g.rates.Load()
 	if len(all.list) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	args := []any{int(r)}
+	args := []any{int(r), n}
 	for _, x := range all.list {
 		args = append(args, x.name, x.interval)
 	}
@@ -458,7 +458,7 @@ func (g *gate) wait(ctx context.Context, r rank, waiter string, calls, messages 
 			return true, nil
 		}
 		if wait > patience && first && calls == 0 {
-			g.giveBack(r)
+			g.giveBack(r, 1)
 		}
 		g.close(r, wait)
 		if wait > patience {

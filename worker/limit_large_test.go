@@ -63,7 +63,7 @@ func TestALargeOneIsServedBesideSmallOnes(t *testing.T) {
 			taken, wait, err := g.ask(context.Background(), g.rates.Load(), middle, 0, 99, 1, "large", waitMax)
 			must(t, err)
 			if served = taken > 0; !served {
-				g.giveBack(middle)
+				g.giveBack(middle, 1)
 				next = c.now.Add(min(wait, closedMax))
 			}
 			continue

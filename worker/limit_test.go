@@ -166,7 +166,7 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 				rt.Fatalf("%d taken, asked for %d", taken, batch)
 			}
 			if taken == 1 && messages == 1 && rapid.Bool().Draw(rt, "give back") {
-				g.giveBack(r)
+				g.giveBack(r, 1)
 				gs = gs[:len(gs)-1]
 			}
 			if taken == 0 { // the wait is the truth, too, when nobody else comes
@@ -342,7 +342,7 @@ func TestTakeAndGiveBack(t *testing.T) {
 	if wait := l.opens(shop, tasks.EndpointMessagesUsers, tasks.Low); wait <= 0 || wait > closedMax {
 		t.Errorf("opens in %v", wait)
 	}
-	l.giveBack(shop, tasks.EndpointMessagesUsers, tasks.Low)
+	l.giveBack(shop, tasks.EndpointMessagesUsers, tasks.Low, 1)
 	if wait := l.opens(shop, tasks.EndpointMessagesUsers, tasks.Low); wait != 0 {
 		t.Errorf("a permit was given back, opens in %v", wait)
 	}

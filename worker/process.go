@@ -118,7 +118,7 @@ func (w *Worker) admit(ctx context.Context, a *attempt) (ok bool, _ error) {
 
 // notCalled gives the leave back that was taken for a call.
 func (w *Worker) notCalled(a *attempt) {
-	w.limits.giveBack(a.task.App, a.task.Endpoint(), a.task.Priority)
+	w.limits.giveBack(a.task.App, a.task.Endpoint(), a.task.Priority, 1)
 }
 
 // due says whether the task still needs the call, and its app may be called.

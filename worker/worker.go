@@ -20,9 +20,6 @@ import (
 )
 
 const (
-	// forwardEvery is how often due retries and planned tasks are put into
-	// their queues.
-	forwardEvery = time.Second
 	// settleTime is how long after the end of the drain the tasks whose calls
 	// were cut may take to go back by emq's decision. asynq would put them back
 	// without a trace.
@@ -30,6 +27,8 @@ const (
 	// sweepEvery is how often one of an app's workers sweeps its dead letters.
 	sweepEvery   = 15 * time.Second
 	healthyAfter = 2 * time.Second // bound of a health check's ping
+	// stackIdle is how long a goroutine waits for the next attempt.
+	stackIdle = 10 * time.Second
 )
 
 // A Worker takes tasks from their queues and makes the calls.
@@ -45,6 +44,9 @@ type Worker struct {
 	breakers breakers
 	limits   *limits
 	board    *board
+	endings  *endings
+	stacks   chan job      // to goroutines that wait for the next attempt
+	over     chan struct{} // closed when the last attempt has ended
 	letters  *deadLetters
 	metrics  *metrics
 	draining context.Context // ends when no task is taken any more
@@ -93,7 +95,9 @@ func New(cfg Config) (_ *Worker, err error) {
 	}
 	w.letters = newDeadLetters(w.store, cfg, w.metrics.registry)
 	w.limits = newLimits(w.redis, w.store, cfg.Logger, cfg.Apps)
-	w.board = newBoard(w.redis, w.limits, w.breakers.ready, cfg.Logger, cfg.Apps)
+	w.board = newBoard(w.redis, w.servers, w.limits, w.breakers.ready, cfg.Logger, cfg.Apps, cfg.Concurrency)
+	w.endings = newEndings(w.servers)
+	w.stacks, w.over = make(chan job), make(chan struct{})
 	return w, nil
 }
 
@@ -107,7 +111,7 @@ func (w *Worker) connect(app App) (*easemob.Client, error) {
 		Timeout: w.cfg.CallTimeout, MaxConns: w.cfg.Concurrency,
 		// Which answers mean the token is a matter of the rules, not of the client.
 		TokenRejected: func(status int, body []byte) bool {
-			return w.rules.Load().Classify(errclass.Evidence{Status: status, Body: body}).Delay == errclass.DelayToken
+			return status >= http.StatusMultipleChoices && w.rules.Load().Classify(errclass.Evidence{Status: status, Body: body}).Delay == errclass.DelayToken
 		},
 	})
 	if err != nil {
@@ -143,11 +147,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.draining = background
 	var loops sync.WaitGroup
 	loops.Go(func() { w.board.run(background) })
+	loops.Go(func() { w.endings.run(w.over) })
 	lanes := w.lanes()
 	for i, lane := range lanes {
-		if err := lane.Start(asynq.HandlerFunc(w.process)); err != nil {
+		if err := lane.Start(asynq.HandlerFunc(w.handle)); err != nil {
 			stop()
 			shutdown(lanes[:i])
+			close(w.over)
 			loops.Wait()
 			return fmt.Errorf("start lane: %w", err)
 		}
@@ -173,9 +179,63 @@ func (w *Worker) Run(ctx context.Context) error {
 	timer := time.AfterFunc(w.cfg.DrainTimeout, w.cutNow)
 	shutdown(lanes)
 	timer.Stop()
+	close(w.over)
 	loops.Wait()
 	w.log.Info("worker stopped", "name", w.cfg.Name)
 	return nil
+}
+
+// handle has an attempt made at a task that a lane was handed. asynq starts a
+// goroutine for each task, whose stack has to grow while JSON and HTTP use it; those
+// of w.stacks are grown, and wait for the next one.
+func (w *Worker) handle(ctx context.Context, queued *asynq.Task) error {
+	one := job{ctx: ctx, task: queued, result: make(chan error, 1)}
+	select {
+	case w.stacks <- one:
+	default:
+		go w.attempts(one)
+	}
+	return <-one.result
+}
+
+// A job is an attempt to be made.
+type job struct {
+	ctx    context.Context
+	task   *asynq.Task
+	result chan error
+}
+
+// attempts makes an attempt, and then others, until none comes for a while.
+func (w *Worker) attempts(one job) {
+	idle := time.NewTimer(stackIdle)
+	defer idle.Stop()
+	for {
+		one.result <- w.attempt(one.ctx, one.task)
+		idle.Reset(stackIdle)
+		select {
+		case one = <-w.stacks:
+		case <-idle.C:
+			return
+		case <-w.over:
+			return
+		}
+	}
+}
+
+// attempt makes one attempt and keeps account of it.
+func (w *Worker) attempt(ctx context.Context, queued *asynq.Task) (err error) {
+	var key flightKey
+	key.queue, _ = asynq.GetQueueName(ctx)
+	key.id, _ = asynq.GetTaskID(ctx)
+	w.board.hands.begin(key)
+	defer func() {
+		var due time.Time
+		if o, ok := errors.AsType[*outcome](err); ok && o.wait > 0 {
+			due = time.Now().Add(o.wait)
+		}
+		w.board.hands.end(key, due)
+	}()
+	return w.process(ctx, queued)
 }
 
 func (w *Worker) close() {

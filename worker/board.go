@@ -1,0 +1,357 @@
+package worker
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/imqueue/emq/tasks"
+)
+
+const (
+	// lookEvery is how often the queues that had no task are looked at. It adds
+	// half as much to the latency of a task that comes to an idle queue.
+	lookEvery = 10 * time.Millisecond
+	// registerEvery is how soon a queue is noticed that is used for the first
+	// time, and pausedFor how soon one that runs again.
+	registerEvery = 100 * time.Millisecond
+	pausedFor     = 100 * time.Millisecond
+	// forwardEvery is how soon a task is noticed that another process plans or
+	// has sent back, and forwardMost how many become due in one step.
+	forwardEvery = 200 * time.Millisecond
+	forwardMost  = 1000
+	// fetchErrorPause is the wait after a command that failed.
+	fetchErrorPause = 100 * time.Millisecond
+
+	registerKey = "asynq:queues" // asynq's register of queues (a set)
+)
+
+//go:embed lua/forward.lua
+var forwardSource string
+
+var forwardScript = redis.NewScript(forwardSource)
+
+// A board knows which queues of a worker's apps have tasks, and has them fetched.
+// It is what asynq's own polling is replaced by: that asks each queue in turn, for
+// each task, in each server, whether or not it has any and whether or not they may
+// go now.
+//
+// The queues known to be empty are looked at together with one command (on
+// Cluster one for each queue, in one pipeline). Those with tasks are not looked at
+// again: each fetch says how many are left. The board also puts tasks into their
+// queues that are due, which asynq does by the second, and late by up to five.
+type board struct {
+	redis redis.UniversalClient
+	log   *slog.Logger
+	hands *hands
+
+	fetchers map[string]*fetcher // by app; not changed after newBoard
+
+	mu     sync.Mutex
+	queues map[string]*queue // in asynq's register, by name
+}
+
+type queue struct {
+	name     string
+	app      string
+	endpoint tasks.Endpoint
+	priority tasks.Priority
+	line     *lineup
+
+	pending int       // tasks known to wait in it
+	paused  time.Time // until then it is taken to be paused
+	forward time.Time // when its tasks that wait for their time are looked at
+	fetch   fetch
+}
+
+// newBoard makes a board for the apps; ready may be nil.
+func newBoard(rdb, servers redis.UniversalClient, limits *limits, ready func(app string) time.Duration, log *slog.Logger, apps []App, concurrency int) *board {
+	b := &board{
+		redis: rdb, log: log, hands: newHands(),
+		fetchers: map[string]*fetcher{}, queues: map[string]*queue{},
+	}
+	for _, app := range apps {
+		b.fetchers[app.Alias] = newFetcher(b, servers, limits, ready, app.Alias, concurrency)
+	}
+	return b
+}
+
+// run looks at the queues and has their tasks fetched until ctx ends; after that
+// nothing is fetched any more.
+func (b *board) run(ctx context.Context) {
+	defer close(b.hands.over)
+	var fetchers sync.WaitGroup
+	defer fetchers.Wait()
+	for _, f := range b.fetchers {
+		fetchers.Go(func() { f.run(ctx) })
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var registered time.Time
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var err error
+		if time.Since(registered) >= registerEvery {
+			err = b.register(ctx)
+			registered = time.Now()
+			b.hands.sweep()
+		}
+		if err == nil {
+			err = errors.Join(b.look(ctx), b.forward(ctx))
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			b.log.Warn("can't look at the queues: nothing is fetched", "error", err)
+		}
+		if failing = err != nil; failing {
+			select {
+			case <-ctx.Done():
+			case <-time.After(fetchErrorPause):
+			}
+		}
+	}
+}
+
+// register takes in the queues that asynq knows by now. One that Redis has
+// forgotten, because it lost its data, is put back: clients register a queue
+// only once.
+func (b *board) register(ctx context.Context) error {
+	names, err := b.redis.SMembers(ctx, registerKey).Result()
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	known := map[string]bool{}
+	for _, name := range names {
+		known[name] = true
+		app, endpoint, priority, ok := tasks.ParseQueueName(name)
+		f := b.fetchers[app]
+		if !ok || f == nil || b.queues[name] != nil {
+			continue
+		}
+		q := &queue{name: name, app: app, endpoint: endpoint, priority: priority, line: f.lines[endpoint.Family()]}
+		b.queues[name] = q
+		r := rankOf(priority)
+		q.line.queues[r] = append(q.line.queues[r], q)
+	}
+	var forgotten []any
+	for name := range b.queues {
+		if !known[name] {
+			forgotten = append(forgotten, name)
+		}
+	}
+	b.mu.Unlock()
+	if len(forgotten) > 0 {
+		return b.redis.SAdd(ctx, registerKey, forgotten...).Err()
+	}
+	return nil
+}
+
+func (b *board) registered(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queues[name] != nil
+}
+
+// those lists the queues that meet a condition.
+func (b *board) those(meet func(*queue) bool) (list []*queue) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, q := range b.queues {
+		if meet(q) {
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
+// look finds out which of the queues without known tasks have some.
+func (b *board) look(ctx context.Context) error {
+	now := time.Now()
+	quiet := b.those(func(q *queue) bool { return q.pending == 0 && q.fetch.want == 0 && now.After(q.paused) })
+	stirring, err := b.stirring(ctx, quiet, keyPending)
+	if err != nil || len(stirring) == 0 {
+		return err
+	}
+	lengths, paused := make([]*redis.IntCmd, len(stirring)), make([]*redis.IntCmd, len(stirring))
+	pipe := b.redis.Pipeline()
+	for i, q := range stirring {
+		lengths[i], paused[i] = pipe.LLen(ctx, queueKey(q.name, keyPending)), pipe.Exists(ctx, queueKey(q.name, keyPaused))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, q := range stirring {
+		switch n := int(lengths[i].Val()); {
+		case n > 0 && paused[i].Val() > 0:
+			q.paused = now.Add(pausedFor)
+		case n > 0:
+			q.pending = max(q.pending, n)
+			b.fetchers[q.app].wake()
+		}
+	}
+	return nil
+}
+
+// stirring drops queues none of whose keys is there.
+func (b *board) stirring(ctx context.Context, queues []*queue, parts ...string) ([]*queue, error) {
+	if len(queues) == 0 {
+		return nil, nil
+	}
+	together := len(queues)
+	if _, cluster := b.redis.(*redis.ClusterClient); cluster {
+		together = 1 // each queue has a slot of its own
+	}
+	pipe := b.redis.Pipeline()
+	var counts []*redis.IntCmd
+	for some := range slices.Chunk(queues, together) {
+		var keys []string
+		for _, q := range some {
+			for _, part := range parts {
+				keys = append(keys, queueKey(q.name, part))
+			}
+		}
+		counts = append(counts, pipe.Exists(ctx, keys...))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	var stirring []*queue
+	i := 0
+	for some := range slices.Chunk(queues, together) {
+		if counts[i].Val() > 0 {
+			stirring = append(stirring, some...)
+		}
+		i++
+	}
+	return stirring, nil
+}
+
+// forward puts tasks that are due into their queues.
+func (b *board) forward(ctx context.Context) error {
+	now := time.Now()
+	due := b.those(func(q *queue) bool { return !now.Before(q.forward) })
+	if len(due) == 0 {
+		return nil
+	}
+	waiting, err := b.stirring(ctx, due, keyScheduled, keyRetry)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	for _, q := range due {
+		q.forward = now.Add(forwardEvery)
+	}
+	b.mu.Unlock()
+	calls := make([]scriptCall, len(waiting))
+	for i, q := range waiting {
+		calls[i] = scriptCall{
+			keys: []string{queueKey(q.name, keyScheduled), queueKey(q.name, keyRetry), queueKey(q.name, keyPending)},
+			args: []any{seconds(now), tasks.TaskKey(q.name, ""), now.UnixNano(), forwardMost},
+		}
+	}
+	var failed error
+	for i, cmd := range runAll(ctx, b.redis, forwardScript, calls) {
+		answer, err := cmd.Slice()
+		if err != nil {
+			failed = err
+			continue
+		}
+		put, _ := answer[0].(int64)
+		next, _ := answer[1].(string)
+		b.forwarded(waiting[i], int(put), next)
+	}
+	return failed
+}
+
+// forwarded notes what a forward said: how many tasks it put into their queue, and
+// when the next one is due.
+func (b *board) forwarded(q *queue, put int, next string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if at, err := strconv.ParseFloat(next, 64); err == nil {
+		if due := time.UnixMilli(int64(at * 1000)); due.Before(q.forward) {
+			q.forward = due
+		}
+	}
+	if put > 0 {
+		q.pending += put
+		b.fetchers[q.app].wake()
+	}
+}
+
+// sentBack says that a task of a queue is due again at a time.
+func (b *board) sentBack(name string, due time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q := b.queues[name]; q != nil && due.Before(q.forward) {
+		q.forward = due
+	}
+}
+
+// seconds is a time as the scores of asynq's sorted sets count it, which have no
+// fraction when asynq itself writes them.
+func seconds(t time.Time) string {
+	return strconv.FormatFloat(float64(t.UnixMilli())/1000, 'f', 3, 64)
+}
+
+// The last parts of asynq's keys of a queue.
+const (
+	keyPending   = "pending"
+	keyPaused    = "paused"
+	keyActive    = "active"
+	keyLease     = "lease"
+	keyScheduled = "scheduled"
+	keyRetry     = "retry"
+	keyCompleted = "completed"
+	keyGroups    = "aggregation_sets"
+)
+
+// queueKey is one of asynq's keys of a queue.
+func queueKey(name, part string) string { return "asynq:{" + name + "}:" + part }
+
+// splitQueueKey undoes queueKey.
+func splitQueueKey(key string) (name, part string) {
+	rest, _ := strings.CutPrefix(key, "asynq:{")
+	name, part, _ = strings.Cut(rest, "}:")
+	return name, part
+}
+
+// scriptCall is one call of a script among many.
+type scriptCall struct {
+	keys []string
+	args []any
+}
+
+// runAll runs a script many times in one pipeline. Each answer has its own error.
+func runAll(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, calls []scriptCall) []*redis.Cmd {
+	answers := make([]*redis.Cmd, len(calls))
+	pipe := rdb.Pipeline()
+	for i, call := range calls {
+		answers[i] = script.EvalSha(ctx, pipe, call.keys, call.args...)
+	}
+	_, _ = pipe.Exec(ctx) // each answer is looked at by itself
+	for i, cmd := range answers {
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			answers[i] = script.Eval(ctx, pipe, calls[i].keys, calls[i].args...)
+		}
+	}
+	if pipe.Len() > 0 {
+		_, _ = pipe.Exec(ctx)
+	}
+	return answers
+}
