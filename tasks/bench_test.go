@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"testing"
 
 	"github.com/hibiken/asynq"
@@ -54,6 +55,39 @@ func BenchmarkEnqueue(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+		perSecond(b)
+	})
+	const callers = 64
+	b.Run("asynq, 64 callers", func(b *testing.B) {
+		client := asynq.NewClientFromRedisClient(redistest.Client(b, redistest.Start(b, redisserver.Options{})))
+		raw, err := Encode(goldenTask(payload))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetParallelism(callers / runtime.GOMAXPROCS(0))
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				_, err := client.EnqueueContext(ctx, asynq.NewTask(string(KindMessageSend), raw),
+					asynq.Queue("default:messages.users:default"), asynq.MaxRetry(math.MaxInt32))
+				if err != nil {
+					b.Error(err)
+				}
+			}
+		})
+		perSecond(b)
+	})
+	b.Run("emq, 64 callers", func(b *testing.B) {
+		c := newClient(b, redistest.Client(b, redistest.Start(b, redisserver.Options{})))
+		b.SetParallelism(callers / runtime.GOMAXPROCS(0))
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := c.Enqueue(ctx, payload); err != nil {
+					b.Error(err)
+				}
+			}
+		})
 		perSecond(b)
 	})
 	for name, opts := range map[string]func(i int) []Option{

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ var claimScript = redis.NewScript(claimSource)
 // claim takes the given IDs of a batch. Items whose ID is taken are failed with
 // ErrDuplicate. An ID made up by emq, and a resend, need no claim: the one is
 // random, the other is guarded by its dead letter.
-func (c *Client) claim(ctx context.Context, batch []enqueueItem) {
+func (c *Client) claim(ctx context.Context, batch []*enqueueItem) {
 	pipe := c.redis.Pipeline()
 	answers := make([]*redis.Cmd, len(batch)) // in order: of two with one ID, the first wins
 	for i := range batch {
@@ -76,7 +77,7 @@ func (c *Client) claim(ctx context.Context, batch []enqueueItem) {
 		}
 		answer, err := cmd.Text()
 		if err == nil {
-			err = c.judgeClaim(ctx, &batch[i], answer)
+			err = c.judgeClaim(ctx, batch[i], answer)
 		}
 		if err != nil {
 			batch[i].fail(err)
@@ -101,21 +102,17 @@ func (i *enqueueItem) claimBy(ctx context.Context, rdb redis.Scripter,
 // claimLists takes the given IDs of the lists that items are parts of. The same
 // list has the same claim, so that it may be enqueued again; parts of another one
 // are failed with ErrDuplicate, before any of them is queued.
-func (c *Client) claimLists(ctx context.Context, items []enqueueItem) {
-	var lists []enqueueItem
-	at := map[*enqueueItem]int{}
+func (c *Client) claimLists(ctx context.Context, items []*enqueueItem) {
+	var lists []*enqueueItem
 	for _, item := range items {
-		if _, known := at[item.partOf]; item.partOf != nil && !known {
-			at[item.partOf] = len(lists)
-			lists = append(lists, *item.partOf)
+		if list := item.partOf; list != nil && !slices.Contains(lists[max(0, len(lists)-1):], list) {
+			lists = append(lists, list)
 		}
 	}
 	c.claim(ctx, lists)
-	for i := range items {
-		if list := items[i].partOf; list != nil {
-			if err := lists[at[list]].err; err != nil {
-				items[i].done, items[i].err = true, err
-			}
+	for _, item := range items {
+		if list := item.partOf; list != nil && list.err != nil {
+			item.done, item.err = true, list.err
 		}
 	}
 }

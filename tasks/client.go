@@ -1,13 +1,13 @@
 package tasks
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +53,7 @@ type Client struct {
 	asynq   *asynq.Client
 	record  *recorder
 
+	senders    sync.Map // queue -> *sender
 	mu         sync.Mutex
 	registered map[string]time.Time // queue -> when its name was last written
 }
@@ -151,43 +152,94 @@ func (c *Client) Enqueue(ctx context.Context, p Payload, opts ...Option) (Receip
 func (c *Client) EnqueueMany(ctx context.Context, list []Task) ([]Receipt, error) {
 	now := time.Now()
 	receipts := make([]Receipt, len(list))
-	items := make([]enqueueItem, 0, len(list))
-	for i, t := range list {
-		t = t.withDefaults(c.app, now)
-		t.Generation, t.given, t.nonce = 0, t.ID != "", rand.Text()[:16]
-		if !t.given {
-			t.ID = rand.Text()
-		}
-		parts, err := t.split()
-		if err == nil && t.given && isPartID(t.ID) {
-			err = fieldErr("id", t.ID, "must not end in .part and a number, which names the parts of a list that was split")
-		}
-		if err != nil {
-			return nil, &TaskError{Index: i, Err: err}
-		}
-		r := &receipts[i]
-		if parts == nil {
-			items = append(items, enqueueItem{task: t, receipt: r})
-			continue
-		}
-		*r = Receipt{ID: t.ID, App: t.App, Queue: t.Queue(), Parts: make([]Receipt, len(parts))}
-		list := &enqueueItem{task: t}
-		if list.listClaim, err = claimOfList(t, len(parts)); err != nil {
-			return nil, &TaskError{Index: i, Err: err}
-		}
-		for j, part := range parts {
-			items = append(items, enqueueItem{task: part, receipt: &r.Parts[j], partOf: list})
-		}
-	}
-	if err := c.enqueue(ctx, items); err != nil {
+	items, err := c.prepareAll(list, receipts, now)
+	if err != nil {
 		return nil, err
 	}
+	c.enqueue(ctx, items)
 	for i := range receipts {
 		if r := &receipts[i]; r.Parts != nil {
 			r.join()
 		}
 	}
 	return receipts, nil
+}
+
+// prepareShare is how many tasks are worth a goroutine that prepares them.
+const prepareShare = 256
+
+// prepareAll checks and encodes tasks, on all processors when they are many. Their
+// receipts will be filled in where they stand. The error is a *TaskError.
+func (c *Client) prepareAll(list []Task, receipts []Receipt, now time.Time) ([]*enqueueItem, error) {
+	share := max(prepareShare, (len(list)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	if len(list) <= share {
+		return c.prepare(list, receipts, 0, now)
+	}
+	type prepared struct {
+		items []*enqueueItem
+		err   error
+	}
+	shares := make([]prepared, (len(list)+share-1)/share)
+	var wg sync.WaitGroup
+	for i := range shares {
+		from, to := i*share, min((i+1)*share, len(list))
+		wg.Go(func() { shares[i].items, shares[i].err = c.prepare(list[from:to], receipts[from:to], from, now) })
+	}
+	wg.Wait()
+	items := make([]*enqueueItem, 0, len(list))
+	for _, one := range shares {
+		if one.err != nil {
+			return nil, one.err
+		}
+		items = append(items, one.items...)
+	}
+	return items, nil
+}
+
+// prepare checks and encodes tasks, of which the first has an index.
+func (c *Client) prepare(list []Task, receipts []Receipt, index int, now time.Time) ([]*enqueueItem, error) {
+	items := make([]*enqueueItem, 0, len(list))
+	for i, t := range list {
+		t = t.withDefaults(c.app, now)
+		t.Generation, t.given, t.nonce = 0, t.ID != "", rand.Text()[:16]
+		if !t.given {
+			t.ID = rand.Text()
+		}
+		var err error
+		if items, err = t.prepare(items, &receipts[i]); err != nil {
+			return nil, &TaskError{Index: index + i, Err: err}
+		}
+	}
+	return items, nil
+}
+
+// prepare appends the task, or its parts, to the items to be queued.
+func (t Task) prepare(items []*enqueueItem, r *Receipt) ([]*enqueueItem, error) {
+	parts, payload, err := t.split()
+	if err == nil && t.given && isPartID(t.ID) {
+		err = fieldErr("id", t.ID, "must not end in .part and a number, which names the parts of a list that was split")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if parts == nil {
+		item := &enqueueItem{task: t, receipt: r}
+		item.payload, err = t.encode(payload)
+		return append(items, item), err
+	}
+	*r = Receipt{ID: t.ID, App: t.App, Queue: t.Queue(), Parts: make([]Receipt, len(parts))}
+	list := &enqueueItem{task: t}
+	if list.listClaim, err = claimOfList(t, len(parts)); err != nil {
+		return nil, err
+	}
+	for j, part := range parts {
+		item := &enqueueItem{task: part, receipt: &r.Parts[j], partOf: list}
+		if item.payload, err = Encode(part); err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	return items, nil
 }
 
 // A TaskError says which task of a list was refused.
@@ -217,7 +269,7 @@ func (c *Client) RequeueMany(ctx context.Context, list []Task) []error {
 	now := time.Now()
 	errs := make([]error, len(list))
 	receipts := make([]Receipt, len(list))
-	items := make([]enqueueItem, 0, len(list))
+	items := make([]*enqueueItem, 0, len(list))
 	for i, t := range list {
 		t = t.withDefaults(c.app, now)
 		t.ProcessAt = time.Time{}
@@ -226,15 +278,10 @@ func (c *Client) RequeueMany(ctx context.Context, list []Task) []error {
 		}
 		var payload []byte
 		if payload, errs[i] = t.requeued(); errs[i] == nil {
-			items = append(items, enqueueItem{task: t, receipt: &receipts[i], payload: payload})
+			items = append(items, &enqueueItem{task: t, receipt: &receipts[i], payload: payload})
 		}
 	}
-	if err := c.enqueue(ctx, items); err != nil {
-		for i := range errs {
-			errs[i] = cmp.Or(errs[i], err)
-		}
-		return errs
-	}
+	c.enqueue(ctx, items)
 	for i, r := range receipts {
 		if r.Err != nil && !errors.Is(r.Err, ErrDuplicate) {
 			errs[i] = r.Err
@@ -266,7 +313,7 @@ type enqueueItem struct {
 	task    Task
 	receipt *Receipt // filled in at the end
 	queue   string   // where it goes; another producer's choice when taking over its claim
-	payload []byte   // encoded by enqueue unless it is given
+	payload []byte   // the task, encoded
 	command recorded
 	// tookOver says that the claim on the ID is another enqueue's.
 	tookOver bool
@@ -280,56 +327,67 @@ type enqueueItem struct {
 
 // enqueue claims the given IDs, queues the tasks, batch by batch, and fills in
 // their receipts.
-func (c *Client) enqueue(ctx context.Context, items []enqueueItem) error {
+func (c *Client) enqueue(ctx context.Context, items []*enqueueItem) {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout*time.Duration(1+len(items)/enqueueBatch))
 		defer cancel()
 	}
 	for i := range items {
-		item := &items[i]
-		item.queue = item.task.Queue()
-		if item.payload != nil {
-			continue
-		}
-		var err error
-		if item.payload, err = Encode(item.task); err != nil {
-			return err
-		}
+		items[i].queue = items[i].task.Queue()
 	}
 	c.claimLists(ctx, items)
-	for start := 0; start < len(items); start += enqueueBatch {
-		c.enqueueBatch(ctx, items[start:min(start+enqueueBatch, len(items))])
+	if len(items) == 1 {
+		items[0] = c.together(ctx, items[0])
+	} else {
+		c.enqueueBatches(ctx, items)
 	}
 	for _, item := range items {
 		*item.receipt = Receipt{ID: item.task.ID, App: item.task.App, Queue: item.queue, Err: item.err}
 	}
-	return nil
+}
+
+// enqueueBatches queues tasks in their order, a batch with each command. While one is
+// on its way, the next is composed.
+func (c *Client) enqueueBatches(ctx context.Context, items []*enqueueItem) {
+	composed := make(chan []*enqueueItem, 1)
+	go func() {
+		defer close(composed)
+		for batch := range slices.Chunk(items, enqueueBatch) {
+			c.claim(ctx, batch)
+			c.compose(ctx, batch)
+			composed <- batch
+		}
+	}()
+	for batch := range composed {
+		c.settleConflicts(ctx, batch, c.send(ctx, batch))
+	}
 }
 
 func (i *enqueueItem) fail(err error) {
 	i.done, i.err = true, fmt.Errorf("enqueue %s: %w", i.task.ID, err)
 }
 
-// enqueueBatch queues a batch. What goes wrong is noted with each item.
-func (c *Client) enqueueBatch(ctx context.Context, batch []enqueueItem) {
-	c.claim(ctx, batch)
+// compose makes the commands that queue the tasks of a batch.
+func (c *Client) compose(ctx context.Context, batch []*enqueueItem) {
 	for i := range batch {
-		item := &batch[i]
-		if item.done {
-			continue
-		}
-		var err error
-		if item.command, err = c.compose(ctx, item); err != nil {
-			item.fail(err)
-		}
+		c.composeOne(ctx, batch[i])
 	}
-	c.settleConflicts(ctx, batch, c.send(ctx, batch))
 }
 
-// compose lets asynq build the command that queues the task, without sending
+func (c *Client) composeOne(ctx context.Context, item *enqueueItem) {
+	if item.done || item.command.source != "" {
+		return
+	}
+	var err error
+	if item.command, err = c.command(ctx, item); err != nil {
+		item.fail(err)
+	}
+}
+
+// command lets asynq build the command that queues the task, without sending
 // it: asynq stays the one that knows its own format, and emq sends many at once.
-func (c *Client) compose(ctx context.Context, item *enqueueItem) (recorded, error) {
+func (c *Client) command(ctx context.Context, item *enqueueItem) (recorded, error) {
 	t := item.task
 	opts := []asynq.Option{
 		asynq.TaskID(t.QueueID()), asynq.Queue(item.queue),
@@ -345,110 +403,4 @@ func (c *Client) compose(ctx context.Context, item *enqueueItem) (recorded, erro
 		_, err := c.asynq.EnqueueContext(ctx, asynq.NewTask(string(t.Kind()), item.payload), opts...)
 		return err
 	})
-}
-
-// send queues the composed tasks in one pipeline. It returns asynq's answers
-// by index: 1 queued, 0 the ID exists in that queue.
-func (c *Client) send(ctx context.Context, batch []enqueueItem) []int64 {
-	cmds := make([]*redis.Cmd, len(batch))
-	pipe := c.redis.Pipeline()
-	fresh := c.register(ctx, pipe, batch)
-	for i := range batch {
-		if !batch[i].done {
-			cmds[i] = batch[i].command.evalSHA(ctx, pipe)
-		}
-	}
-	_, _ = pipe.Exec(ctx) // each command is looked at by itself
-	c.reload(ctx, batch, cmds)
-	answers := make([]int64, len(batch))
-	for i, cmd := range cmds {
-		if cmd == nil {
-			continue
-		}
-		n, err := cmd.Int64()
-		if err != nil {
-			batch[i].fail(err)
-			continue
-		}
-		answers[i] = n
-	}
-	c.markRegistered(fresh)
-	return answers
-}
-
-// reload sends those commands again, with the script's source, that met a Redis
-// which had not loaded the script yet.
-func (c *Client) reload(ctx context.Context, batch []enqueueItem, cmds []*redis.Cmd) {
-	pipe := c.redis.Pipeline()
-	again := map[int]*redis.Cmd{}
-	for i, cmd := range cmds {
-		if cmd != nil && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			again[i] = batch[i].command.eval(ctx, pipe)
-		}
-	}
-	if len(again) == 0 {
-		return
-	}
-	_, _ = pipe.Exec(ctx)
-	for i, cmd := range again {
-		cmds[i] = cmd
-	}
-}
-
-// settleConflicts tells a true duplicate from the client's own command that was
-// executed but whose answer was lost, so that the Redis client repeated it.
-func (c *Client) settleConflicts(ctx context.Context, batch []enqueueItem, answers []int64) {
-	pipe := c.redis.Pipeline()
-	queued := map[int]*redis.StringCmd{}
-	for i := range batch {
-		if !batch[i].done && answers[i] == 0 {
-			queued[i] = pipe.HGet(ctx, TaskKey(batch[i].queue, batch[i].task.QueueID()), "msg")
-		}
-	}
-	if len(queued) == 0 {
-		return
-	}
-	_, _ = pipe.Exec(ctx)
-	for i, cmd := range queued {
-		msg, err := cmd.Bytes()
-		switch {
-		case errors.Is(err, redis.Nil):
-			// It was there a moment ago and is done already. A random ID, or one
-			// that this call has claimed, can only have been this call's.
-			if batch[i].tookOver {
-				batch[i].fail(fmt.Errorf("ended not long ago: %w", ErrDuplicate))
-			}
-		case err != nil:
-			batch[i].fail(err)
-		case !bytes.Contains(msg, batch[i].payload):
-			batch[i].fail(fmt.Errorf("already queued: %w", ErrDuplicate))
-		}
-	}
-}
-
-// register adds the names of queues and apps that were not written lately. It
-// returns the commands by queue.
-func (c *Client) register(ctx context.Context, pipe redis.Pipeliner, batch []enqueueItem) map[string][2]*redis.IntCmd {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	fresh := map[string][2]*redis.IntCmd{}
-	for i := range batch {
-		queue := batch[i].queue
-		if _, added := fresh[queue]; added || batch[i].done || time.Since(c.registered[queue]) < registerEvery {
-			continue
-		}
-		fresh[queue] = [2]*redis.IntCmd{pipe.SAdd(ctx, queuesKey, queue), pipe.SAdd(ctx, AppsKey, batch[i].task.App)}
-	}
-	return fresh
-}
-
-// markRegistered notes the queues whose names were written.
-func (c *Client) markRegistered(fresh map[string][2]*redis.IntCmd) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for queue, added := range fresh {
-		if added[0].Err() == nil && added[1].Err() == nil {
-			c.registered[queue] = time.Now()
-		}
-	}
 }

@@ -314,3 +314,12 @@ func encodeJSON(v any) ([]byte, error) {
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
+
+// encodePayload is encodeJSON without a second look at what a payload's own method
+// has written.
+func encodePayload(p Payload) ([]byte, error) {
+	if own, ok := p.(json.Marshaler); ok {
+		return own.MarshalJSON()
+	}
+	return encodeJSON(p)
+}

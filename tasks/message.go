@@ -66,23 +66,23 @@ type Message struct {
 	OmitTaskID bool
 }
 
-// messageJSON is Message on the wire, in Easemob's field names. From and Ext
+// messageJSON is Message as it is read, in Easemob's field names. From and Ext
 // are raw, because absent, null and empty differ there.
 type messageJSON struct {
-	Target           Target          `json:"target,omitempty"`
+	Target           Target          `json:"target"`
 	To               []string        `json:"to"`
-	Users            members         `json:"users,omitzero"`
-	From             *string         `json:"from,omitempty"`
+	Users            members         `json:"users"`
+	From             *string         `json:"from"`
 	Type             string          `json:"type"`
 	Body             json.RawMessage `json:"body"`
-	Ext              json.RawMessage `json:"ext,omitempty"`
-	RouteType        string          `json:"routetype,omitempty"`
-	RoamIgnoreUsers  []string        `json:"roam_ignore_users,omitempty"`
-	SyncDevice       bool            `json:"sync_device,omitempty"`
-	NeedGroupAck     bool            `json:"need_group_ack,omitempty"`
-	ChatroomMsgLevel string          `json:"chatroom_msg_level,omitempty"`
-	Env              string          `json:"env,omitempty"`
-	OmitTaskID       bool            `json:"omit_emq_id,omitempty"`
+	Ext              json.RawMessage `json:"ext"`
+	RouteType        string          `json:"routetype"`
+	RoamIgnoreUsers  []string        `json:"roam_ignore_users"`
+	SyncDevice       bool            `json:"sync_device"`
+	NeedGroupAck     bool            `json:"need_group_ack"`
+	ChatroomMsgLevel string          `json:"chatroom_msg_level"`
+	Env              string          `json:"env"`
+	OmitTaskID       bool            `json:"omit_emq_id"`
 }
 
 // members are the users of a message to some members of a group or room. Null is
@@ -99,33 +99,53 @@ func (m *members) UnmarshalJSON(raw []byte) error {
 
 // MarshalJSON writes the message in Easemob's field names.
 func (m Message) MarshalJSON() ([]byte, error) {
-	out, err := m.json()
-	if err != nil {
-		return nil, err
-	}
-	return encodeJSON(out)
+	raw, _, err := m.encode()
+	return raw, err
 }
 
-func (m Message) json() (messageJSON, error) {
-	out := messageJSON{
-		Target: m.Target, To: m.To, Users: m.Users, RouteType: m.RouteType, RoamIgnoreUsers: m.RoamIgnoreUsers,
-		SyncDevice: m.SyncDevice, NeedGroupAck: m.NeedGroupAck, ChatroomMsgLevel: m.ChatroomMsgLevel,
-		Env: m.Env, OmitTaskID: m.OmitTaskID,
-	}
-	if m.From != "" {
-		out.From = &m.From
-	}
+// encode writes the message, and says how much of it body and ext take. It goes field
+// by field, because most tasks are messages, and encoding/json would read body and
+// ext several times.
+func (m Message) encode() (raw []byte, size int, _ error) {
+	var body, ext []byte
 	var err error
 	if m.Body != nil {
-		out.Type = m.Body.messageType()
-		if out.Body, err = encodeJSON(m.Body); err != nil {
-			return out, err
+		if body, err = encodeJSON(m.Body); err != nil {
+			return nil, 0, err
 		}
 	}
 	if len(m.Ext) > 0 {
-		out.Ext, err = encodeJSON(m.Ext)
+		if ext, err = encodeJSON(m.Ext); err != nil {
+			return nil, 0, err
+		}
 	}
-	return out, err
+	w := newFieldWriter(len(body) + len(ext) + 32*len(m.To) + 128)
+	w.textUnlessEmpty("target", string(m.Target))
+	w.texts("to", m.To)
+	if m.Users != nil {
+		w.texts("users", m.Users)
+	}
+	w.textUnlessEmpty("from", m.From)
+	if m.Body == nil {
+		w.text("type", "")
+		w.raw("body", []byte("null"))
+	} else {
+		w.text("type", m.Body.messageType())
+		w.raw("body", body)
+	}
+	if ext != nil {
+		w.raw("ext", ext)
+	}
+	w.textUnlessEmpty("routetype", m.RouteType)
+	if len(m.RoamIgnoreUsers) > 0 {
+		w.texts("roam_ignore_users", m.RoamIgnoreUsers)
+	}
+	w.flag("sync_device", m.SyncDevice)
+	w.flag("need_group_ack", m.NeedGroupAck)
+	w.textUnlessEmpty("chatroom_msg_level", m.ChatroomMsgLevel)
+	w.textUnlessEmpty("env", m.Env)
+	w.flag("omit_emq_id", m.OmitTaskID)
+	return w.end(), len(body) + len(ext), nil
 }
 
 // UnmarshalJSON reads a message in Easemob's field names; unknown fields are errors.
@@ -318,14 +338,14 @@ func (m Message) Request(id string) (Request, error) {
 		path += "/users"
 	}
 	m.Target, m.OmitTaskID = "", false // emq's own fields, not part of the body
-	out, err := m.json()
+	raw, size, err := m.encode()
 	if err != nil {
 		return Request{}, unwritable(err)
 	}
-	if err := checkMessageSize("body and ext", len(out.Body)+len(out.Ext)); err != nil {
+	if err := checkMessageSize("body and ext", size); err != nil {
 		return Request{}, err
 	}
-	return jsonRequest("POST", path, out)
+	return Request{Method: "POST", Path: path, Body: raw}, nil
 }
 
 // withTaskID is ext with the task's ID in it.

@@ -77,6 +77,15 @@ func (r *recorder) Eval(ctx context.Context, source string, keys []string, args 
 	return r.EvalSha(ctx, hash, keys, args...)
 }
 
+// enqueueHash is that of the script by which asynq queues a task at once. Its keys are
+// the task and the pending list, its arguments the task, its ID and the time.
+const enqueueHash = "98d28b42650870a743450ffda9791e9e19c6991b"
+
+// immediate says whether the call queues a task at once.
+func (r recorded) immediate() bool {
+	return r.hash == enqueueHash && len(r.keys) == 2 && len(r.args) == 3
+}
+
 func (r recorded) evalSHA(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {
 	return pipe.EvalSha(ctx, r.hash, r.keys, r.args...)
 }

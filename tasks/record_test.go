@@ -60,6 +60,9 @@ func TestRecorder(t *testing.T) {
 			if rec.hash != redis.NewScript(rec.source).Hash() {
 				t.Errorf("hash %s is not the source's", rec.hash)
 			}
+			if immediate := tc.list == "pending"; rec.immediate() != immediate {
+				t.Errorf("immediate: %v, for the script %s; asynq has another one now", rec.immediate(), rec.source)
+			}
 			equal(t, "keys", rec.keys, []string{TaskKey(queue, id), "asynq:{" + queue + "}:" + tc.list})
 			for _, key := range rec.keys {
 				if !strings.Contains(key, "{"+queue+"}") {

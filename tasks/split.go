@@ -21,16 +21,27 @@ type splittable interface {
 }
 
 // split checks the task as Enqueue does. It returns the tasks that make its
-// calls, in the order of its targets, or nil when one call is enough.
-func (t Task) split() ([]Task, error) {
+// calls, in the order of its targets, or nil when one call is enough; then payload
+// is the payload's JSON.
+func (t Task) split() (parts []Task, payload []byte, _ error) {
 	if err := t.validateFields(); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	payload, err := encodePayload(t.Payload)
+	if err == nil && len(payload) <= smallPayload && checkCall(t.Payload, len(payload)) == nil {
+		return nil, payload, nil // nearly all are: their request need not be built to be measured
 	}
 	if fits, err := fitsCall(t.Payload, t.ID); fits || err != nil {
-		return nil, err
+		return nil, payload, err
 	}
-	return t.cut(nil, t.Payload)
+	parts, err = t.cut(nil, t.Payload)
+	return parts, nil, err
 }
+
+// smallPayload is the size of a payload's JSON up to which its request keeps every
+// bound on sizes: a path and a form at most treble it, and a message's body takes
+// the task's ID besides.
+const smallPayload = 640
 
 // cut appends the parts of t that make the calls of p, a piece of its payload.
 // They follow from ID and payload alone, so that the same task enqueued again

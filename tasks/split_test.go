@@ -82,7 +82,7 @@ func idsOf(n, length int) []string {
 // mustSplit splits what must pass.
 func mustSplit(t rapid.TB, task Task) []Task {
 	t.Helper()
-	parts, err := complete(task).split()
+	parts, _, err := complete(task).split()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,7 +162,7 @@ func (t Task) Validate() error {
 	if t.ID == "" {
 		t.ID = strings.Repeat("x", generatedIDBytes)
 	}
-	_, err := t.split()
+	_, _, err := t.split()
 	return err
 }
 
@@ -334,23 +334,37 @@ type wire struct {
 // Encode writes a complete task (every option set) in the wire encoding. It
 // returns a *FieldError for a list that only Enqueue would have split.
 func Encode(t Task) ([]byte, error) {
-	payload, err := encodeJSON(t.Payload)
+	payload, err := encodePayload(t.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("encode task: %w", err)
 	}
+	return t.encode(payload)
+}
+
+// encode is Encode for a task whose payload is in JSON already.
+func (t Task) encode(payload []byte) ([]byte, error) {
 	if err := checkCall(t.Payload, len(payload)); err != nil {
 		return nil, err
 	}
-	raw, err := encodeJSON(wire{
-		Version: WireVersion, ID: t.ID, App: t.App, Kind: t.Kind(), Payload: payload, Priority: t.Priority,
-		EnqueuedMS: unixMS(t.EnqueuedAt), ProcessMS: unixMS(t.ProcessAt), ExpiresMS: unixMS(t.ExpiresAt),
-		OnUnknown: t.OnUnknown, MaxAttempts: t.MaxAttempts, MaxAgeMS: t.MaxAge.Milliseconds(),
-		Generation: t.Generation, Nonce: t.nonce, Given: t.given,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encode task: %w", err)
-	}
-	return raw, nil
+	// By hand, and as encoding/json would: it would read the payload once more, byte
+	// by byte.
+	w := newFieldWriter(len(payload) + 320)
+	w.number("v", WireVersion)
+	w.text("id", t.ID)
+	w.text("app", t.App)
+	w.text("kind", string(t.Kind()))
+	w.raw("p", payload)
+	w.text("pri", string(t.Priority))
+	w.number("enq", unixMS(t.EnqueuedAt))
+	w.numberUnlessZero("at", unixMS(t.ProcessAt))
+	w.numberUnlessZero("exp", unixMS(t.ExpiresAt))
+	w.text("unk", string(t.OnUnknown))
+	w.number("att", int64(t.MaxAttempts))
+	w.number("age", t.MaxAge.Milliseconds())
+	w.numberUnlessZero("gen", int64(t.Generation))
+	w.textUnlessEmpty("n", t.nonce)
+	w.flag("own", t.given)
+	return w.end(), nil
 }
 
 // Decode reads the wire encoding and checks what it read as Enqueue would,

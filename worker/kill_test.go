@@ -91,7 +91,7 @@ func (k killer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 }
 
 // acknowledged are the tasks that a command takes out of a queue, if it is the script
-// that does: evalsha <hash> 4 <active list> … <prefix> <time> <id> …
+// that does: evalsha <hash> 4 <active list> … <prefix> <time>, and the IDs.
 func acknowledged(cmd redis.Cmder) (queue string, ids []any) {
 	const before = 9
 	args := cmd.Args()
