@@ -39,7 +39,7 @@ func (w *Worker) lanes() []*asynq.Server {
 	slots := w.cfg.Concurrency * len(tasks.Families()) * len(w.cfg.Apps)
 	var lanes []*asynq.Server
 	for i := range laneCount {
-		l := &lane{UniversalClient: w.servers, hands: w.board.hands, endings: w.endings, registered: w.board.registered, first: first}
+		l := &lane{UniversalClient: w.servers, hands: w.board.hands, endings: w.endings, registered: w.board.has, first: first}
 		served := map[string]int{first: 1}
 		if i == 0 { // recovers the tasks of workers that died
 			l.recovers, served = true, queues

@@ -33,12 +33,11 @@ const (
 
 const (
 	benchFillers   = 16
-	benchRounds    = 7     // in which a put and asynq's archive take turns
+	benchPutRounds = 7     // in which a put and asynq's archive take turns
 	benchPuts      = 500   // of a round
 	benchArchived  = 9_000 // fewer than asynq keeps
 	benchResent    = 100_000
 	benchCalls     = 300 // of each thing that is read
-	benchRoundsMax = 100
 	benchMinLetter = 1000
 )
 
@@ -71,31 +70,36 @@ A million take some minutes and 1 GB of memory.`,
 			case apps < 1 || apps > 100:
 				return usagef("--apps %d: must be 1 to 100", apps)
 			}
-			if rounds < 1 || rounds > benchRoundsMax {
-				return usagef("--rounds %d: must be 1 to %d", rounds, benchRoundsMax)
+			if rounds < 1 || rounds > benchRunsMax {
+				return usagef("--rounds %d: must be 1 to %d", rounds, benchRunsMax)
 			}
-			ctx := cmd.Context()
-			rdb, err := e.benchRedis(ctx, flags)
-			if err != nil {
+			table := e.newBenchTable(flags.json)
+			if err := e.benchLetters(cmd.Context(), flags, table, entries, causes, apps, rounds); err != nil {
 				return err
 			}
-			b := &benchDLQ{env: e, rdb: rdb, table: e.newBenchTable(flags.json), apps: rdb.apps(apps), entries: entries, rounds: rounds}
-			defer func() { err = errors.Join(err, rdb.clean(append(rdb.apps(apps), rdb.prefix))) }()
-			if err := b.open(causes); err != nil {
-				return err
-			}
-			if err := b.run(ctx); err != nil {
-				return err
-			}
-			return b.table.end()
+			return table.end()
 		},
 	}
 	flags.add(cmd)
 	cmd.Flags().IntVar(&entries, "entries", 1_000_000, "how many dead letters")
 	cmd.Flags().IntVar(&causes, "causes", 200, "of how many causes")
 	cmd.Flags().IntVar(&apps, "apps", 3, "of how many apps")
-	cmd.Flags().IntVar(&rounds, "rounds", benchRounds, "how often to measure; fewer are quicker and say less")
+	cmd.Flags().IntVar(&rounds, "rounds", benchPutRounds, "how often to measure; fewer are quicker and say less")
 	return cmd
+}
+
+// benchLetters measures a store of so many dead letters, of causes and apps.
+func (e *env) benchLetters(ctx context.Context, f benchFlags, table *benchTable, entries, causes, apps, rounds int) (err error) {
+	rdb, err := e.benchRedis(ctx, f)
+	if err != nil {
+		return err
+	}
+	b := &benchDLQ{env: e, rdb: rdb, table: table, apps: rdb.apps(apps), entries: entries, rounds: rounds}
+	defer func() { err = errors.Join(err, rdb.clean(append(rdb.apps(apps), rdb.prefix))) }()
+	if err := b.open(causes); err != nil {
+		return err
+	}
+	return b.run(ctx)
 }
 
 // benchDLQ is a run of emq bench dlq.

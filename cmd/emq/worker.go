@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -57,7 +58,20 @@ emq.yaml. Credentials come from variables or files.`,
 	return cmd
 }
 
+// gcPercent lets the heap grow to five times what lives in it before Go collects. What
+// lives in a worker's is a few megabytes, so that the usual double would be collected
+// dozens of times a second.
+const gcPercent = 400
+
+// collectLess sets gcPercent, unless the variable GOGC says otherwise.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
 func (e *env) runWorker(ctx context.Context, cfg *config) error {
+	collectLess()
 	log, err := e.logger(cfg)
 	if err != nil {
 		return err
