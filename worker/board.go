@@ -80,8 +80,9 @@ func newBoard(rdb, servers redis.UniversalClient, limits *limits, ready func(app
 		redis: rdb, log: log, hands: newHands(),
 		fetchers: map[string]*fetcher{}, queues: map[string]*queue{},
 	}
+	convoy := newConvoy(servers)
 	for _, app := range apps {
-		b.fetchers[app.Alias] = newFetcher(b, servers, limits, ready, app.Alias, concurrency)
+		b.fetchers[app.Alias] = newFetcher(b, servers, convoy, limits, ready, app.Alias, concurrency)
 	}
 	return b
 }

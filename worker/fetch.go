@@ -54,6 +54,7 @@ var (
 type fetcher struct {
 	board   *board
 	servers redis.UniversalClient
+	convoy  *convoy // of all fetchers
 	limits  *limits
 	ready   func(app string) time.Duration // how long no task may be fetched
 	app     string
@@ -84,9 +85,9 @@ type fetch struct {
 	again  time.Time // when that is repeated
 }
 
-func newFetcher(b *board, servers redis.UniversalClient, limits *limits, ready func(string) time.Duration, app string, slots int) *fetcher {
+func newFetcher(b *board, servers redis.UniversalClient, convoy *convoy, limits *limits, ready func(string) time.Duration, app string, slots int) *fetcher {
 	f := &fetcher{
-		board: b, servers: servers, limits: limits, ready: ready, app: app,
+		board: b, servers: servers, convoy: convoy, limits: limits, ready: ready, app: app,
 		worker: rand.Text()[:16], lines: map[tasks.Family]*lineup{}, news: make(chan struct{}, 1),
 	}
 	for _, family := range tasks.Families() {
@@ -234,7 +235,7 @@ func (f *fetcher) fetch(ctx context.Context, picked []*queue) {
 	// Not cut short by ctx: what was taken must be known, to be put back.
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), handMax)
 	defer cancel()
-	for i, cmd := range runAll(bounded, f.servers, fetchScript, calls) {
+	for i, cmd := range f.convoy.run(bounded, fetchScript, calls...) {
 		q := picked[i]
 		answer, err := cmd.Slice()
 		if err != nil {

@@ -121,6 +121,7 @@ func rankOf(p tasks.Priority) rank {
 // limits are the rate limits of all endpoints of a worker's apps.
 type limits struct {
 	redis    redis.UniversalClient
+	convoy   *convoy // of those who ask
 	store    *dlq.Store
 	log      *slog.Logger
 	apps     []string
@@ -137,7 +138,7 @@ type gateKey struct {
 
 func newLimits(rdb redis.UniversalClient, store *dlq.Store, log *slog.Logger, apps []App) *limits {
 	l := &limits{
-		redis: rdb, store: store, log: log, began: time.Now(),
+		redis: rdb, convoy: newConvoy(rdb), store: store, log: log, began: time.Now(),
 		settings: map[gateKey]tasks.Limit{}, gates: map[gateKey]*gate{},
 	}
 	for _, app := range apps {
@@ -414,7 +415,7 @@ func (g *gate) ask(ctx context.Context, all *rates, r rank, calls, messages, mos
 	for _, x := range all.list {
 		args = append(args, x.name, x.count, x.span, x.interval, x.tolerance, x.grain)
 	}
-	answer, err := limitScript.Run(bounded, g.limits.redis, []string{g.key}, args...).Int64Slice()
+	answer, err := g.limits.convoy.run(bounded, limitScript, scriptCall{[]string{g.key}, args})[0].Int64Slice()
 	if ctx.Err() == nil {
 		g.limits.note(err)
 	}
