@@ -246,15 +246,21 @@ func (b *benchRedis) remove(ctx context.Context, patterns ...string) error {
 		}
 		return nil
 	}
-	if cluster, ok := b.UniversalClient.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return on(ctx, node) })
-	}
-	return on(ctx, b.UniversalClient)
+	return b.masters(ctx, on)
 }
 
-// info is a section of Redis' INFO.
-func (b *benchRedis) info(ctx context.Context, section string) (map[string]string, error) {
-	text, err := b.Info(ctx, section).Result()
+// masters does something on each master of a Cluster, at the same time, or on the only
+// server.
+func (b *benchRedis) masters(ctx context.Context, do func(context.Context, redis.UniversalClient) error) error {
+	if cluster, ok := b.UniversalClient.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return do(ctx, node) })
+	}
+	return do(ctx, b.UniversalClient)
+}
+
+// info is a section of a server's INFO.
+func info(ctx context.Context, rdb redis.UniversalClient, section string) (map[string]string, error) {
+	text, err := rdb.Info(ctx, section).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +275,7 @@ func (b *benchRedis) info(ctx context.Context, section string) (map[string]strin
 
 // number is a number in a section of INFO.
 func (b *benchRedis) number(ctx context.Context, section, field string) (float64, error) {
-	fields, err := b.info(ctx, section)
+	fields, err := info(ctx, b, section)
 	if err != nil {
 		return 0, err
 	}

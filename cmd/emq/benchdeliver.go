@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -385,30 +387,34 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // work is how many commands Redis has run, those of scripts included, and how much of a
-// processor's time it has used, in seconds.
+// processor's time it has used, in seconds; of a Cluster, all its masters.
 func (b *benchRedis) work(ctx context.Context) (commands, cpu float64, _ error) {
-	stats, err := b.info(ctx, "commandstats")
-	if err != nil {
-		return 0, 0, err
-	}
-	for name, text := range stats {
-		if !strings.HasPrefix(name, "cmdstat_") || strings.HasPrefix(name, "cmdstat_info") {
-			continue
+	var mu sync.Mutex
+	err := b.masters(ctx, func(ctx context.Context, node redis.UniversalClient) error {
+		stats, err := info(ctx, node, "commandstats")
+		if err != nil {
+			return err
 		}
-		var n float64
-		if _, err := fmt.Sscanf(text, "calls=%g,", &n); err == nil {
-			commands += n
+		used, err := info(ctx, node, "cpu")
+		if err != nil {
+			return err
 		}
-	}
-	used, err := b.info(ctx, "cpu")
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, name := range []string{"used_cpu_sys", "used_cpu_user"} {
-		var s float64
-		if _, err := fmt.Sscanf(used[name], "%g", &s); err == nil {
-			cpu += s
+		mu.Lock()
+		defer mu.Unlock()
+		for name, text := range stats {
+			var n float64
+			if strings.HasPrefix(name, "cmdstat_") && name != "cmdstat_info" {
+				if _, err := fmt.Sscanf(text, "calls=%g,", &n); err == nil {
+					commands += n
+				}
+			}
 		}
-	}
-	return commands, cpu, nil
+		for _, name := range []string{"used_cpu_sys", "used_cpu_user"} {
+			if s, err := strconv.ParseFloat(used[name], 64); err == nil {
+				cpu += s
+			}
+		}
+		return nil
+	})
+	return commands, cpu, err
 }
