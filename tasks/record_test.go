@@ -148,5 +148,8 @@ func TestClientStoresWhatAsynqWould(t *testing.T) {
 	}
 	want := dump(t, plain)
 	want[AppsKey] = []string{"default"}
+	if err := ours.Del(t.Context(), newsKey(receipt.Queue)).Err(); err != nil {
+		t.Fatal(err)
+	}
 	equal(t, "everything in Redis", dump(t, ours), want)
 }

@@ -18,6 +18,18 @@ const (
 	pushBytes = 256 << 10
 )
 
+// newsFor is how long there is no further news of a queue: workers that had some look
+// often for longer than that.
+const newsFor = 500 * time.Millisecond
+
+// NewsChannel is the channel on which clients publish the name of a queue of the app
+// that was empty before they queued a task. It is a hint, to wake workers that look
+// seldom while they have nothing to do, and may be lost.
+func NewsChannel(app string) string { return AppKey(app, "news") }
+
+// newsKey is the note that there was news of a queue.
+func newsKey(queue string) string { return "asynq:{" + queue + "}:news" }
+
 //go:embed lua/enqueue.lua
 var pushSource string
 
@@ -49,7 +61,8 @@ func pushes(batch []*enqueueItem) []*push {
 		if p == nil || len(p.items) == pushMost || p.bytes > pushBytes {
 			p = &push{recorded: recorded{
 				hash: pushScript.Hash(), source: pushSource,
-				keys: item.command.keys[1:], args: []any{TaskKey(item.queue, ""), item.command.args[2]},
+				keys: []string{item.command.keys[1], newsKey(item.queue)},
+				args: []any{TaskKey(item.queue, ""), item.command.args[2], NewsChannel(item.task.App), item.queue, newsFor.Milliseconds()},
 			}}
 			open[item.queue] = p
 			all = append(all, p)

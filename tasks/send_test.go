@@ -47,7 +47,72 @@ func TestPushStoresWhatAsynqWould(t *testing.T) {
 	}
 	want := dump(t, plain)
 	want[AppsKey] = []string{"default"}
+	if err := ours.Del(t.Context(), newsKey(receipts[0].Queue)).Err(); err != nil {
+		t.Fatal(err)
+	}
 	equal(t, "everything in Redis", dump(t, ours), want)
+}
+
+// TestNews: there is news when a task comes to an empty queue, not again at once, and
+// who may not publish queues all the same.
+func TestNews(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redisserver.Options{})
+	rdb := redistest.Client(t, server)
+	c := newClient(t, rdb)
+	heard := rdb.Subscribe(t.Context(), NewsChannel(AppDefault))
+	t.Cleanup(func() { _ = heard.Close() })
+	if _, err := heard.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	enqueue := func(c *Client) string {
+		t.Helper()
+		r, err := c.Enqueue(t.Context(), text("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Queue
+	}
+	queue := enqueue(c)
+	enqueue(c) // not empty
+	rdb.Del(t.Context(), "asynq:{"+queue+"}:pending")
+	enqueue(c) // empty, but there was news just now
+	rdb.Del(t.Context(), newsKey(queue))
+	enqueue(c) // not empty
+	for {
+		n, err := rdb.Exists(t.Context(), newsKey(queue)).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	rdb.Del(t.Context(), "asynq:{"+queue+"}:pending")
+	enqueue(c)
+	for range 2 {
+		m, err := heard.ReceiveMessage(t.Context())
+		if err != nil || m.Payload != queue {
+			t.Errorf("news %v, %v, want of %s", m, err, queue)
+		}
+	}
+	if m, err := heard.ReceiveTimeout(t.Context(), 50*time.Millisecond); err == nil {
+		t.Errorf("more news: %v", m)
+	}
+
+	if err := rdb.Do(t.Context(), "ACL", "SETUSER", "mute", "on", ">pw", "~*", "+@all", "resetchannels").Err(); err != nil {
+		t.Fatal(err)
+	}
+	mute, err := OpenRedis(strings.Replace(server.URL(), "redis://", "redis://mute:pw@", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mute.Close() })
+	rdb.Del(t.Context(), "asynq:{"+queue+"}:pending", newsKey(queue))
+	enqueue(newClient(t, mute))
+	if n := rdb.LLen(t.Context(), "asynq:{"+queue+"}:pending").Val(); n != 1 {
+		t.Errorf("%d tasks queued by who may not publish", n)
+	}
 }
 
 func TestPushesAreBounded(t *testing.T) {

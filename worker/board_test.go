@@ -75,7 +75,7 @@ func (b *board) nothing(t *testing.T, why string) {
 	select {
 	case one := <-b.hands.tasks:
 		t.Errorf("%s was handed out: %s", one.id, why)
-	case <-time.After(10 * lookEvery):
+	case <-time.After(10 * lookOften):
 	}
 }
 
@@ -371,6 +371,25 @@ func TestRetriesComeByTheMillisecond(t *testing.T) {
 	}
 	if whole == n {
 		t.Errorf("all are due at whole seconds, or were not seen waiting: %v", due)
+	}
+}
+
+// TestNewsWakesTheBoard has a board that would not look by itself for an hour.
+func TestNewsWakesTheBoard(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	b := newTestBoard(t, rdb, nil, unlimited(), 4)
+	b.seldom = time.Hour
+	runBoard(t, b)
+	c, err := tasks.NewClient(tasks.ClientConfig{Redis: rdb, App: shop})
+	must(t, err)
+	for rdb.PubSubNumSub(context.Background(), tasks.NewsChannel(shop)).Val()[tasks.NewsChannel(shop)] == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	r, err := c.Enqueue(context.Background(), text("u1"))
+	must(t, err)
+	if got := b.takes(t, 1); got[0] != r.ID {
+		t.Errorf("got %q, want %s", got, r.ID)
 	}
 }
 

@@ -264,6 +264,9 @@ func (f *fetcher) answered(ctx context.Context, q *queue, answer []any) {
 		task, _ := answer[i+1].(string)
 		got = append(got, fetched{queue: q.name, id: id, task: task})
 	}
+	if len(got) > 0 {
+		f.board.stir()
+	}
 	f.board.mu.Lock()
 	unused := q.fetch.want - len(got)
 	q.fetch = fetch{number: q.fetch.number + 1}
