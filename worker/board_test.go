@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/imqueue/emq/tasks"
@@ -240,6 +241,24 @@ func TestFetchThatFindsNothing(t *testing.T) {
 	}
 }
 
+// TestLeaveGoesToTheHighestPriority has tasks of all priorities wait for the only call in
+// half an hour.
+func TestLeaveGoesToTheHighestPriority(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		_, rdb := redistest.Mini(t)
+		b := newTestBoard(t, rdb, nil, map[tasks.Endpoint]tasks.Limit{tasks.EndpointMessagesUsers: limit(t, "1/30m", "")}, 8)
+		for _, p := range tasks.Priorities() {
+			push(t, rdb, tasks.QueueName(shop, tasks.EndpointMessagesUsers, p), "x", "y")
+		}
+		must(t, b.register(context.Background()))
+		must(t, b.look(context.Background()))
+		if picked, _ := b.fetchers[shop].pick(context.Background()); len(picked) != 1 || picked[0].priority != tasks.High {
+			t.Fatalf("picked %d queues, %s first", len(picked), picked[0].name)
+		}
+	}
+}
+
 // loseAnswers has fetches carried out and their answers lost, so many times.
 type loseAnswers struct {
 	mu    sync.Mutex
@@ -439,5 +458,21 @@ func TestSlotsComeBack(t *testing.T) {
 	b.hands.end(flightKey{"q", "long"}, time.Time{})
 	if len(b.hands.has) != 0 || line.free != 2 {
 		t.Errorf("after the end: %v, %d slots free", b.hands.has, line.free)
+	}
+}
+
+// A panic while another one is settled is an error for asynq, which has the task run
+// again, and takes nobody else down.
+func TestPanicWhileAPanicIsSettled(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	raw, err := tasks.Encode(tasks.Task{
+		ID: "m1", App: shop, Payload: text("u1"), Priority: tasks.Low, OnUnknown: tasks.Retry, MaxAttempts: 1, MaxAge: time.Hour, EnqueuedAt: time.Now(),
+	})
+	must(t, err)
+	w := &Worker{log: slog.New(slog.DiscardHandler), board: newTestBoard(t, rdb, nil, unlimited(), 1)} // any other use of it panics
+	err = w.attempt(context.Background(), asynq.NewTask("message.send", raw))
+	if err == nil || !isFailure(err) || retryDelay(0, err, nil) != crashDelay {
+		t.Errorf("error %v", err)
 	}
 }

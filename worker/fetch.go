@@ -1,10 +1,13 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,7 +130,9 @@ func (f *fetcher) run(ctx context.Context) {
 // nothing, it returns how long to wait, unless there are news.
 func (f *fetcher) pick(ctx context.Context) (picked []*queue, wait time.Duration) {
 	planned, wait := f.plan(time.Now())
-	for q, n := range planned {
+	// Leave goes to the highest priority first.
+	for _, q := range slices.SortedFunc(maps.Keys(planned), func(a, b *queue) int { return cmp.Compare(rankOf(b.priority), rankOf(a.priority)) }) {
+		n := planned[q]
 		if q.fetch.want > 0 { // one to repeat has its leave
 			picked = append(picked, q)
 			continue

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -229,6 +230,10 @@ func (w *Worker) attempt(ctx context.Context, queued *asynq.Task) (err error) {
 	key.id, _ = asynq.GetTaskID(ctx)
 	w.board.hands.begin(key)
 	defer func() {
+		if reason := recover(); reason != nil { // process itself has recovered once
+			w.log.Error("panic while a panic was settled", "task_id", key.id, "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+			err = errors.New("panic") // which asynq counts, as it would a crash
+		}
 		var due time.Time
 		if o, ok := errors.AsType[*outcome](err); ok && o.wait > 0 {
 			due = time.Now().Add(o.wait)
