@@ -291,7 +291,10 @@ func TestLostAnswerStrandsNoTask(t *testing.T) {
 	for i := range 200 {
 		ids = append(ids, w.enqueue(text("u1"), tasks.ID(fmt.Sprint("m", i))))
 	}
-	worker, err := New(w.config())
+	cfg := w.config()
+	cfg.Concurrency = 8
+	limited(unlimited())(&cfg) // so that a fetch takes all slots
+	worker, err := New(cfg)
 	must(t, err)
 	lose := &loseAnswers{times: 8}
 	worker.servers.AddHook(lose)

@@ -175,6 +175,7 @@ func (f *fetcher) plan(now time.Time) (planned map[*queue]int, wait time.Duratio
 	defer b.mu.Unlock()
 	planned, wait = map[*queue]int{}, idleMax
 	for _, line := range f.lines {
+		wait = min(wait, line.planRepeats(now, planned))
 		if line.full && line.free > 0 && line.free < line.slots/gatherShare {
 			if left := gatherFor - now.Sub(line.freed); left > 0 {
 				wait = min(wait, left)
@@ -189,6 +190,25 @@ func (f *fetcher) plan(now time.Time) (planned map[*queue]int, wait time.Duratio
 	return planned, wait
 }
 
+// planRepeats adds the fetches that got no answer. They have their slots, which may be
+// all that there are. It returns when one can be repeated that can't be now.
+func (line *lineup) planRepeats(now time.Time, planned map[*queue]int) (wait time.Duration) {
+	wait = idleMax
+	for _, queues := range line.queues {
+		for _, q := range queues {
+			if q.fetch.want == 0 {
+				continue
+			}
+			if left := q.fetch.again.Sub(now); left > 0 {
+				wait = min(wait, left)
+			} else {
+				planned[q] = q.fetch.want
+			}
+		}
+	}
+	return wait
+}
+
 // planRank reserves one task of each queue of a rank in turn, while there are any. It
 // returns when one of them can be asked that can't be now.
 func (line *lineup) planRank(r int, now time.Time, planned map[*queue]int) (wait time.Duration) {
@@ -200,15 +220,7 @@ func (line *lineup) planRank(r int, now time.Time, planned map[*queue]int) (wait
 		for i := range line.queues[r] {
 			at := (first + i) % len(line.queues[r])
 			q := line.queues[r][at]
-			if q.fetch.want > 0 {
-				if left := q.fetch.again.Sub(now); left > 0 {
-					wait = min(wait, left)
-				} else {
-					planned[q] = q.fetch.want
-				}
-				continue
-			}
-			if q.pending == 0 || line.free == 0 || planned[q] >= fetchMost {
+			if q.fetch.want > 0 || q.pending == 0 || line.free == 0 || planned[q] >= fetchMost {
 				continue
 			}
 			if opens := limits.opens(q.app, q.endpoint, q.priority); opens > 0 {
