@@ -183,7 +183,7 @@ func (f *fetcher) plan(now time.Time) (planned map[*queue]int, wait time.Duratio
 			}
 		}
 		for r := len(line.queues) - 1; r > 0; r-- {
-			wait = min(wait, line.planRank(r, now, planned))
+			wait = min(wait, line.planRank(r, planned))
 		}
 		line.full = line.free == 0
 	}
@@ -211,7 +211,7 @@ func (line *lineup) planRepeats(now time.Time, planned map[*queue]int) (wait tim
 
 // planRank reserves one task of each queue of a rank in turn, while there are any. It
 // returns when one of them can be asked that can't be now.
-func (line *lineup) planRank(r int, now time.Time, planned map[*queue]int) (wait time.Duration) {
+func (line *lineup) planRank(r int, planned map[*queue]int) (wait time.Duration) {
 	wait = idleMax
 	limits := line.fetcher.limits
 	for open := true; open && line.free > 0; {
