@@ -70,6 +70,13 @@ func (b *board) takes(t *testing.T, n int) (ids []string) {
 	return ids
 }
 
+// settle takes a task off the account, as the end of its attempt does.
+func (b *board) settle(queue, id string) {
+	key := flightKey{queue, id}
+	owner, _ := b.hands.look(key)
+	b.hands.settled(key, owner)
+}
+
 // nothing makes sure that the board hands out nothing for a while.
 func (b *board) nothing(t *testing.T, why string) {
 	t.Helper()
@@ -115,7 +122,7 @@ func TestPriorityAndTurns(t *testing.T) {
 		for _, id := range some {
 			priority, rest, _ := strings.Cut(id, " ")
 			endpoint, _, _ := strings.Cut(rest, " ")
-			b.hands.end(flightKey{tasks.QueueName(shop, tasks.Endpoint(endpoint), tasks.Priority(priority)), id}, time.Time{})
+			b.settle(tasks.QueueName(shop, tasks.Endpoint(endpoint), tasks.Priority(priority)), id)
 		}
 		got = append(got, some...)
 	}
@@ -184,7 +191,7 @@ func TestBoard(t *testing.T) {
 	if got := b.takes(t, 1); got[0] != "a" {
 		t.Errorf("after it has come back: %q", got)
 	}
-	b.hands.end(flightKey{name, "a"}, time.Time{})
+	b.settle(name, "a")
 
 	// What Redis forgets is put back, and what is new is found.
 	mini.FlushAll()
@@ -328,7 +335,7 @@ func TestFetchScript(t *testing.T) {
 				t.Helper()
 				answer, err := fetchScript.Run(ctx, rdb, []string{
 					queueKey(q, keyPending), queueKey(q, keyPaused), queueKey(q, keyActive), queueKey(q, keyLease), queueKey(q, "fetched:w"),
-				}, 2_000_000_000+number, tasks.TaskKey(q, ""), n, number, 600).Slice()
+				}, 1000*number, tasks.TaskKey(q, ""), n, number, 600, fmt.Sprint("me-", number)).Slice()
 				must(t, err)
 				return answer
 			}
@@ -342,18 +349,22 @@ func TestFetchScript(t *testing.T) {
 			must(t, rdb.Set(ctx, queueKey(q, keyPaused), 1, 0).Err())
 			equal("of a paused queue", fetch(2, 1), []any{0, 0})
 			must(t, rdb.Del(ctx, queueKey(q, keyPaused)).Err())
-			first := []any{2, 0, "a", "task a", "b", "task b"}
+			must(t, rdb.HSet(ctx, tasks.TaskKey(q, "b"), "emq_deaths", 2).Err())
+			first := []any{2, 0, "a", "task a", 0, "b", "task b", 2}
 			equal("a fetch", fetch(2, 1), first)
-			equal("state", rdb.HGetAll(ctx, tasks.TaskKey(q, "a")).Val(), map[string]string{"msg": "task a", "state": "active"})
+			equal("state", rdb.HGetAll(ctx, tasks.TaskKey(q, "a")).Val(), map[string]string{"msg": "task a", "state": "active", "emq_owner": "me-1"})
 			equal("the same again", fetch(2, 1), first)
 			equal("active", list(t, rdb, q, keyActive), []string{"a", "b"})
-			equal("the next", fetch(1, 2), []any{1, 0, "c", "task c"})
+			equal("the next", fetch(1, 2), []any{1, 0, "c", "task c", 0})
 			equal("a late copy of the first", fetch(2, 1), []any{0, 0})
-			equal("leases", rdb.ZRangeWithScores(ctx, queueKey(q, keyLease), 0, -1).Val(), []redis.Z{
-				{Score: 2_000_000_001, Member: "a"}, {Score: 2_000_000_001, Member: "b"}, {Score: 2_000_000_002, Member: "c"},
-			})
+			now := float64(rdb.Time(ctx).Val().Unix())
+			for i, z := range rdb.ZRangeWithScores(ctx, queueKey(q, keyLease), 0, -1).Val() {
+				if left := z.Score - now; z.Member != []any{"a", "b", "c"}[i] || left > []float64{1000, 1000, 2000}[i] || left < []float64{900, 900, 1900}[i] {
+					t.Errorf("lease of %v ends in %v s", z.Member, left)
+				}
+			}
 			// Another worker has taken c meanwhile, since its lease ended.
-			must(t, rdb.ZRem(ctx, queueKey(q, keyLease), "c").Err())
+			must(t, rdb.HSet(ctx, tasks.TaskKey(q, "c"), "emq_owner", "another").Err())
 			equal("what is another's is not given again", fetch(1, 2), []any{1, 0})
 			// A task that Redis has lost.
 			must(t, rdb.Del(ctx, tasks.TaskKey(q, "d")).Err())
@@ -451,16 +462,25 @@ func TestSlotsComeBack(t *testing.T) {
 	line := b.fetchers[shop].lines[tasks.FamilyMessages]
 	old := time.Now().Add(-2 * taskLease)
 	b.hands.has[flightKey{"q", "never begun"}] = &flight{line: line, since: old}
-	b.hands.has[flightKey{"q", "long"}] = &flight{line: line, since: old, begun: true}
+	long := &flight{line: line, since: old, begun: true, owner: "me"}
+	b.hands.has[flightKey{"q", "long"}] = long
 	b.hands.has[flightKey{"q", "lease lost"}] = &flight{since: old, begun: true, due: time.Now()}
 	line.free = 0
 	b.hands.sweep()
 	if _, still := b.hands.has[flightKey{"q", "long"}]; !still || len(b.hands.has) != 1 || line.free != 1 {
 		t.Errorf("after the sweep: %v, %d slots free", b.hands.has, line.free)
 	}
-	b.hands.end(flightKey{"q", "long"}, time.Time{})
+	b.hands.end(long, time.Time{})
+	if line.free != 2 {
+		t.Errorf("after the end: %d slots free", line.free)
+	}
+	b.hands.settled(flightKey{"q", "long"}, "another")
+	if len(b.hands.has) != 1 {
+		t.Error("another owner's end took the task off the account")
+	}
+	b.hands.settled(flightKey{"q", "long"}, "me")
 	if len(b.hands.has) != 0 || line.free != 2 {
-		t.Errorf("after the end: %v, %d slots free", b.hands.has, line.free)
+		t.Errorf("when it is settled: %v, %d slots free", b.hands.has, line.free)
 	}
 }
 

@@ -20,6 +20,7 @@ var doneScript = redis.NewScript(doneSource)
 // letter.
 type ending struct {
 	queue, id string
+	owner     string // by which the task is this worker's
 	// today and ever are the keys of asynq's counters; today is kept until a time.
 	today, ever string
 	until       any
@@ -99,7 +100,7 @@ func (e *endings) run(stop <-chan struct{}) {
 func (e *endings) step(list []ending) {
 	type batch struct {
 		ending
-		ids     []any
+		ids     []any // each with its owner
 		results []chan error
 	}
 	batches := map[[2]string]*batch{} // by queue and day
@@ -110,7 +111,7 @@ func (e *endings) step(list []ending) {
 			b = &batch{ending: one}
 			batches[key] = b
 		}
-		b.ids = append(b.ids, one.id)
+		b.ids = append(b.ids, one.id, one.owner)
 		b.results = append(b.results, one.result)
 	}
 	var calls []scriptCall

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 )
 
 const (
-	// taskLease is how long a task is a worker's own without a sign of life:
-	// asynq's own, which its heartbeat prolongs.
+	// taskLease is how long a task is a worker's own without a sign of life: as long as
+	// asynq's, whose heartbeat prolongs it. All leases go by the clock of Redis.
 	taskLease = 30 * time.Second
 	// handMax is how long a fetched task may wait to be begun before it is put
 	// back. It is short against the lease.
@@ -61,7 +62,7 @@ type fetcher struct {
 	limits  *limits
 	ready   func(app string) time.Duration // how long no task may be fetched
 	app     string
-	worker  string // tells the worker's notes from others'
+	worker  string // tells the worker's notes, and its tasks, from others'
 	lines   map[tasks.Family]*lineup
 	news    chan struct{} // asks for a look at what may be fetched
 }
@@ -86,6 +87,7 @@ type fetch struct {
 	number int64
 	want   int       // tasks that an unanswered one asks for
 	again  time.Time // when that is repeated
+	owner  string    // of what it takes: no other fetch has the same
 }
 
 func newFetcher(b *board, servers redis.UniversalClient, convoy *convoy, limits *limits, ready func(string) time.Duration, app string, slots int) *fetcher {
@@ -241,12 +243,13 @@ func (line *lineup) planRank(r int, planned map[*queue]int) (wait time.Duration)
 func (f *fetcher) fetch(ctx context.Context, picked []*queue) {
 	calls := make([]scriptCall, len(picked))
 	for i, q := range picked {
+		q.fetch.owner = f.worker + "-" + strconv.FormatInt(q.fetch.number+1, 10)
 		calls[i] = scriptCall{
 			keys: []string{
 				queueKey(q.name, keyPending), queueKey(q.name, keyPaused), queueKey(q.name, keyActive), queueKey(q.name, keyLease),
 				queueKey(q.name, "fetched:"+f.worker),
 			},
-			args: []any{time.Now().Add(taskLease).Unix(), tasks.TaskKey(q.name, ""), q.fetch.want, q.fetch.number + 1, int(noteFor.Seconds())},
+			args: []any{int(taskLease.Seconds()), tasks.TaskKey(q.name, ""), q.fetch.want, q.fetch.number + 1, int(noteFor.Seconds()), q.fetch.owner},
 		}
 	}
 	// Not cut short by ctx: what was taken must be known, to be put back.
@@ -273,13 +276,14 @@ func (f *fetcher) answered(ctx context.Context, q *queue, answer []any) {
 	left, _ := answer[0].(int64)
 	gone, _ := answer[1].(int64)
 	if gone > 0 {
-		f.board.log.Error("tasks have vanished from Redis: their IDs were in the queue without them", "queue", q.name, "tasks", gone)
+		f.board.vanished(q, gone)
 	}
 	var got []fetched
-	for i := 2; i+1 < len(answer); i += 2 {
+	for i := 2; i+2 < len(answer); i += 3 {
 		id, _ := answer[i].(string)
 		task, _ := answer[i+1].(string)
-		got = append(got, fetched{queue: q.name, id: id, task: task})
+		deaths, _ := answer[i+2].(int64)
+		got = append(got, fetched{queue: q.name, id: id, task: task, owner: q.fetch.owner, deaths: int(deaths)})
 	}
 	if len(got) > 0 {
 		f.board.stir()
@@ -301,7 +305,7 @@ func (f *fetcher) answered(ctx context.Context, q *queue, answer []any) {
 
 // putBack puts tasks back that nobody has begun.
 func (f *fetcher) putBack(q *queue, rest []fetched) {
-	args := []any{tasks.TaskKey(q.name, ""), time.Now().UnixNano()}
+	args := []any{tasks.TaskKey(q.name, ""), time.Now().UnixNano(), rest[0].owner}
 	for _, one := range rest {
 		args = append(args, one.id)
 	}
@@ -318,11 +322,13 @@ func (f *fetcher) putBack(q *queue, rest []fetched) {
 type fetched struct {
 	queue, id string
 	task      string // as asynq encodes it
+	owner     string
+	deaths    int
 }
 
 // hands passes fetched tasks to whichever lane asks next, and keeps account of those
 // that this process has: each takes one of the slots of its family, until its
-// attempt ends.
+// attempt ends, and is on the account until Redis knows what became of it.
 type hands struct {
 	tasks chan fetched
 	over  chan struct{} // closed when no task will come any more
@@ -335,9 +341,13 @@ type flightKey struct{ queue, id string }
 
 // A flight is a task that this process has.
 type flight struct {
-	line  *lineup
+	line  *lineup   // whose slot it has; nil once its attempt has ended
 	since time.Time // of the fetch; then of the end
 	begun bool
+	// owner is the name by which the task is this process', and deaths how many workers
+	// may have died of it.
+	owner  string
+	deaths int
 	// due is when the task is called again, once its attempt has ended.
 	due time.Time
 }
@@ -351,11 +361,19 @@ func (h *hands) out(ctx context.Context, line *lineup, list []fetched) (rest []f
 	if len(list) == 0 {
 		return nil
 	}
+	var lost []*flight
 	h.mu.Lock()
 	for _, one := range list {
-		h.has[flightKey{one.queue, one.id}] = &flight{line: line, since: time.Now()}
+		key := flightKey{one.queue, one.id}
+		if old := h.has[key]; old != nil && !old.begun {
+			lost = append(lost, old) // its lease has ended before it was begun
+		}
+		h.has[key] = &flight{line: line, since: time.Now(), owner: one.owner, deaths: one.deaths}
 	}
 	h.mu.Unlock()
+	for _, f := range lost {
+		h.land(f)
+	}
 	patience := time.NewTimer(handMax)
 	defer patience.Stop()
 	for i, one := range list {
@@ -369,68 +387,84 @@ func (h *hands) out(ctx context.Context, line *lineup, list []fetched) (rest []f
 		break
 	}
 	for _, one := range rest {
-		h.land(flightKey{one.queue, one.id})
+		h.settled(flightKey{one.queue, one.id}, one.owner)
 	}
 	return rest
 }
 
-// begin notes that a task's attempt has begun.
-func (h *hands) begin(key flightKey) {
+// begin notes that a task's attempt has begun. Its flight is nil for one that no
+// fetcher has fetched.
+func (h *hands) begin(key flightKey) *flight {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if f := h.has[key]; f != nil {
-		f.begun = true
-	}
-}
-
-// end frees the slot of a task whose attempt has ended. When it is due again, that
-// is kept for some time, for the moment when asynq sends it back.
-func (h *hands) end(key flightKey, due time.Time) {
-	f := h.land(key)
-	if f == nil || due.IsZero() {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.has[key] = &flight{since: time.Now(), begun: true, due: due}
-}
-
-// land takes a task off the account and frees its slot.
-func (h *hands) land(key flightKey) *flight {
-	h.mu.Lock()
 	f := h.has[key]
-	delete(h.has, key)
-	h.mu.Unlock()
-	if f != nil && f.line != nil {
-		f.line.release()
+	if f != nil {
+		f.begun = true
 	}
 	return f
 }
 
-// due is when a task whose attempt has just ended is to be called again.
-func (h *hands) due(key flightKey) (due time.Time, ok bool) {
+// end frees the slot of a task whose attempt has ended, and notes when it is due
+// again, if it is.
+func (h *hands) end(f *flight, due time.Time) {
+	if f == nil {
+		return
+	}
+	h.mu.Lock()
+	f.since, f.due = time.Now(), due
+	h.mu.Unlock()
+	h.land(f)
+}
+
+// land frees the slot of a task, if it has one.
+func (h *hands) land(f *flight) {
+	h.mu.Lock()
+	line := f.line
+	f.line = nil
+	h.mu.Unlock()
+	if line != nil {
+		line.release()
+	}
+}
+
+// look says by which name a task is this process', and when it is due again; the zero
+// time when that is asynq's to say.
+func (h *hands) look(key flightKey) (owner string, due time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f := h.has[key]
-	if f == nil || f.due.IsZero() {
-		return time.Time{}, false
+	if f := h.has[key]; f != nil {
+		return f.owner, f.due
 	}
-	return f.due, true
+	return "", time.Time{}
+}
+
+// settled takes a task off the account: Redis knows what became of it.
+func (h *hands) settled(key flightKey, owner string) {
+	h.mu.Lock()
+	f := h.has[key]
+	if f == nil || f.owner != owner { // fetched again by now
+		h.mu.Unlock()
+		return
+	}
+	delete(h.has, key)
+	h.mu.Unlock()
+	h.land(f)
 }
 
 // sweep drops what no lane will ever come back to: tasks that asynq could not read
 // or whose lease was lost.
 func (h *hands) sweep() {
-	var lost []flightKey
+	var lost []*flight
 	h.mu.Lock()
 	for key, f := range h.has {
-		if time.Since(f.since) > taskLease && (!f.begun || !f.due.IsZero()) {
-			lost = append(lost, key)
+		if time.Since(f.since) > taskLease && (!f.begun || f.line == nil) {
+			lost = append(lost, f)
+			delete(h.has, key)
 		}
 	}
 	h.mu.Unlock()
-	for _, key := range lost {
-		h.land(key)
+	for _, f := range lost {
+		h.land(f)
 	}
 }
 

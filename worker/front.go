@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	_ "embed"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,15 +12,21 @@ import (
 // queue again: a time so long past that no other wait can mean it.
 const frontDelay = -24 * time.Hour
 
-//go:embed lua/front.lua
-var frontSource string
+var (
+	//go:embed lua/front.lua
+	frontSource string
+	//go:embed lua/later.lua
+	laterSource string
 
-var frontScript = redis.NewScript(frontSource)
+	frontScript = redis.NewScript(frontSource)
+	laterScript = redis.NewScript(laterSource)
+)
 
-// front changes when a task is called again that asynq sends back. One that could
-// not be called, through no fault of its own, goes to the head of its queue: asynq
-// can only put it behind all that waits, which turns the order of a backlog round,
-// call by call. The others are due by the millisecond, where asynq knows seconds.
+// front sends tasks back in asynq's place. One that could not be called, through no
+// fault of its own, goes to the head of its queue: asynq can only put it behind all
+// that waits, which turns the order of a backlog round, call by call. The others are
+// due by the millisecond, where asynq knows seconds. A task that is another worker's
+// by now stays where it is.
 type front struct {
 	redis.UniversalClient
 	board *board
@@ -29,46 +34,68 @@ type front struct {
 
 // EvalSha runs a script by its hash.
 func (f front) EvalSha(ctx context.Context, hash string, keys []string, args ...any) *redis.Cmd {
-	queue, due, is := f.sentBack(keys, args)
-	switch {
-	case !is:
-	case time.Until(due) < frontDelay/2:
-		keys = append(keys[:3:3], queueKey(queue, keyPending))
-		return frontScript.Run(ctx, f.UniversalClient, keys, args[0], args[1], time.Now().UnixNano())
-	default:
-		args = f.exact(queue, due, args)
+	if back, is := wayBackOf(keys, args); is {
+		return f.send(ctx, back, keys, args)
 	}
 	return f.UniversalClient.EvalSha(ctx, hash, keys, args...)
 }
 
-// Eval runs a script by its source, when Redis does not know the hash.
-func (f front) Eval(ctx context.Context, source string, keys []string, args ...any) *redis.Cmd {
-	if queue, due, is := f.sentBack(keys, args); is {
-		args = f.exact(queue, due, args)
-	}
-	return f.UniversalClient.Eval(ctx, source, keys, args...)
+// A wayBack is a task that asynq sends back to its queue.
+type wayBack struct {
+	flightKey
+	aborted bool // its attempt goes on, but the worker stops
+	due     time.Time
 }
 
-// sentBack reads asynq's script that moves a task from its active list (KEYS[2])
-// and lease (KEYS[3]) to the tasks to be retried (KEYS[4]). Its arguments are the
-// task's ID, the task, the time in seconds, and three more.
-func (f front) sentBack(keys []string, args []any) (queue string, due time.Time, is bool) {
-	if len(keys) != 8 || len(args) != 6 {
-		return "", time.Time{}, false
+// wayBackOf reads the two of asynq's scripts that take a task from its active list and
+// lease. One puts it to those to be retried: its keys are the task, the active list, the
+// leases, those to be retried and four counters; its arguments the task's ID, the task,
+// the time in seconds, until when the counters are kept, whether it failed, and one more.
+// The other puts it back to the waiting ones: active list, leases, waiting, the task;
+// the ID.
+func wayBackOf(keys []string, args []any) (back wayBack, is bool) {
+	if len(args) == 0 {
+		return back, false
 	}
-	queue, part := splitQueueKey(keys[3])
-	at, ok := args[2].(int64)
-	return queue, time.Unix(at, 0), part == keyRetry && ok
+	back.id, _ = args[0].(string)
+	var part string
+	switch {
+	case len(keys) == 8 && len(args) == 6:
+		back.queue, part = splitQueueKey(keys[3])
+		at, ok := args[2].(int64)
+		back.due = time.Unix(at, 0)
+		return back, part == keyRetry && ok
+	case len(keys) == 4 && len(args) == 1:
+		back.queue, part = splitQueueKey(keys[2])
+		back.aborted = true
+		return back, part == keyPending
+	}
+	return back, false
 }
 
-// exact puts the time in the place of the second.
-func (f front) exact(queue string, due time.Time, args []any) []any {
-	id, _ := args[0].(string)
-	if exact, known := f.board.hands.due(flightKey{queue, id}); known {
-		due = exact
-		args = slices.Clone(args)
-		args[2] = seconds(due)
+// send sends a task back.
+func (f front) send(ctx context.Context, back wayBack, keys []string, args []any) *redis.Cmd {
+	owner, exact := f.board.hands.look(back.flightKey)
+	var cmd *redis.Cmd
+	switch now := time.Now(); {
+	case back.aborted:
+		cmd = frontScript.Run(ctx, f.UniversalClient, []string{keys[3], keys[0], keys[1], keys[2]}, back.id, owner, "", now.UnixNano())
+	case back.due.Sub(now) < frontDelay/2:
+		cmd = frontScript.Run(ctx, f.UniversalClient, []string{keys[0], keys[1], keys[2], queueKey(back.queue, keyPending)},
+			back.id, owner, args[1], now.UnixNano())
+	default:
+		due := back.due
+		if !exact.IsZero() {
+			due = exact
+		}
+		f.board.sentBack(back.queue, due)
+		cmd = laterScript.Run(ctx, f.UniversalClient, keys, back.id, owner, args[1], seconds(due), args[3], args[4])
 	}
-	f.board.sentBack(queue, due)
-	return args
+	if sent, err := cmd.Int(); err == nil {
+		f.board.hands.settled(back.flightKey, owner)
+		if sent == 0 {
+			f.board.log.Info("a task was sent back already, or is another worker's by now", "task_id", back.id, "queue", back.queue)
+		}
+	}
+	return cmd
 }

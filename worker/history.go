@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -21,6 +22,7 @@ const (
 	historyField = "emq_history" // JSON Lines of dlq.Attempt
 	countedField = "emq_counted" // how many of the attempts counted
 	batchField   = "emq_batch"   // the batchState of a task with several targets
+	begunField   = "emq_begun"   // the owner for whom the call began; see alone
 	historyMax   = 64 << 10      // bytes; beyond, the middle is dropped
 	bodyExcerpt  = 512           // bytes of an answer kept for each attempt
 )
@@ -92,12 +94,16 @@ func (w *Worker) history(ctx context.Context, a *attempt) ([]dlq.Attempt, error)
 	return list, nil
 }
 
-// crashes is how often a worker died over this generation of the task: asynq
-// counts those on top of the attempts that emq counted.
-func (w *Worker) crashes(ctx context.Context, a *attempt) (int, error) {
-	counted, err := w.redis.HGet(ctx, tasks.TaskKey(a.queue, a.task.QueueID()), countedField).Int()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, fmt.Errorf("read history of %s: %w", a.task.ID, err)
+// crashes is how often a worker died over this generation of the task, and whether it
+// may have been called then: emq counts those whose lease ended, and asynq, on top of
+// the attempts that emq counted, those whose end could not be written.
+func (w *Worker) crashes(ctx context.Context, a *attempt) (crashes int, called bool, _ error) {
+	fields, err := w.redis.HMGet(ctx, tasks.TaskKey(a.queue, a.task.QueueID()), countedField, begunField).Result()
+	if err != nil {
+		return 0, false, fmt.Errorf("read history of %s: %w", a.task.ID, err)
 	}
-	return a.number - 1 - counted, nil
+	text, _ := fields[0].(string)
+	counted, _ := strconv.Atoi(text)
+	crashes = a.number - 1 - counted
+	return crashes, fields[1] != nil || crashes > a.deaths, nil
 }

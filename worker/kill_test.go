@@ -91,7 +91,8 @@ func (k killer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 }
 
 // acknowledged are the tasks that a command takes out of a queue, if it is the script
-// that does: evalsha <hash> 4 <active list> … <prefix> <time>, and the IDs.
+// that does: evalsha <hash> 4 <active list> … <prefix> <time>, and the IDs, each with its
+// owner.
 func acknowledged(cmd redis.Cmder) (queue string, ids []any) {
 	const before = 9
 	args := cmd.Args()
@@ -103,7 +104,10 @@ func acknowledged(cmd redis.Cmder) (queue string, ids []any) {
 	if part != keyActive {
 		return "", nil
 	}
-	return queue, args[before:]
+	for i := before; i < len(args); i += 2 { // each with its owner
+		ids = append(ids, args[i])
+	}
+	return queue, ids
 }
 
 // child starts a worker process. kill names the family that brings it down.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	_ "embed"
 	"sync"
 	"time"
 
@@ -29,26 +30,14 @@ const (
 // lanes makes the asynq servers. They serve all families of all apps alike: which
 // task comes next, and how many there may be, is the fetchers' to say.
 func (w *Worker) lanes() []*asynq.Server {
-	queues := map[string]int{}
-	for _, app := range w.cfg.Apps {
-		for _, name := range tasks.QueueNames(app.Alias) {
-			queues[name] = 1
-		}
-	}
 	first := tasks.QueueNames(w.cfg.Apps[0].Alias)[0]
 	slots := w.cfg.Concurrency * len(tasks.Families()) * len(w.cfg.Apps)
 	var lanes []*asynq.Server
-	for i := range laneCount {
-		l := &lane{UniversalClient: w.servers, hands: w.board.hands, endings: w.endings, registered: w.board.has, first: first}
-		served := map[string]int{first: 1}
-		if i == 0 { // recovers the tasks of workers that died
-			l.recovers, served = true, queues
-			served[first] = 2 // of strict priorities the highest: asked before all others
-		}
+	for range laneCount {
+		l := &lane{UniversalClient: w.servers, hands: w.board.hands, endings: w.endings}
 		lanes = append(lanes, asynq.NewServerFromRedisClient(detach{front{l, w.board}}, asynq.Config{
 			Concurrency:              (slots + laneCount - 1) / laneCount,
-			Queues:                   served,
-			StrictPriority:           true,
+			Queues:                   map[string]int{first: 1},
 			TaskCheckInterval:        idlePause,
 			DelayedTaskCheckInterval: never,
 			JanitorInterval:          never,
@@ -74,17 +63,15 @@ func shutdown(lanes []*asynq.Server) {
 // A lane is the Redis client of an asynq server. It answers asynq's fetch with a
 // task of the fetchers', whichever queue asynq asked: what asynq does with a task
 // afterwards goes by the queue that the task itself carries. It ends tasks together
-// with those of other lanes. And of the scripts that asynq runs in the background, in
-// every server, it lets through the one that emq needs.
+// with those of other lanes, and prolongs leases only of tasks that are still this
+// worker's. The scripts that asynq runs in the background, in every server, it answers
+// itself: emq does their work, or has no use for it.
 //
 // What this takes for granted of asynq is pinned by TestLaneKnowsAsynq.
 type lane struct {
 	redis.UniversalClient
-	hands      *hands
-	endings    *endings
-	registered func(queue string) bool
-	first      string // the queue that asynq asks first in each fetch
-	recovers   bool   // lets through the script that finds tasks whose lease ended
+	hands   *hands
+	endings *endings
 }
 
 // EvalSha runs a script by its hash.
@@ -110,18 +97,21 @@ func (l *lane) answer(ctx context.Context, keys []string, args []any) *redis.Cmd
 	}
 	name, part := splitQueueKey(keys[0])
 	if part == keyPending && len(keys) == 4 && len(args) == 2 {
-		return l.fetch(ctx, name)
+		return l.fetch(ctx)
 	}
 	cmd := redis.NewCmd(ctx)
 	if end, is := endingOf(name, part, keys, args); is {
+		key := flightKey{end.queue, end.id}
+		end.owner, _ = l.hands.look(key)
 		if err := l.endings.end(ctx, end); err != nil {
 			cmd.SetErr(err)
 		} else {
+			l.hands.settled(key, end.owner)
 			cmd.SetVal("OK")
 		}
 		return cmd
 	}
-	if nothing, is := backgroundScript(part, len(keys)); is && !(l.recovers && part == keyLease && l.registered(name)) {
+	if nothing, is := backgroundScript(part, len(keys)); is {
 		cmd.SetVal(nothing)
 		return cmd
 	}
@@ -144,12 +134,9 @@ func backgroundScript(part string, keys int) (nothing any, is bool) {
 }
 
 // fetch waits a while for a task.
-func (l *lane) fetch(ctx context.Context, asked string) *redis.Cmd {
+func (l *lane) fetch(ctx context.Context) *redis.Cmd {
 	cmd := redis.NewCmd(ctx)
 	cmd.SetErr(redis.Nil)
-	if asked != l.first {
-		return cmd
-	}
 	timer := time.NewTimer(laneWait)
 	defer timer.Stop()
 	select {
@@ -159,5 +146,30 @@ func (l *lane) fetch(ctx context.Context, asked string) *redis.Cmd {
 	case <-l.hands.over:
 	case <-timer.C:
 	}
+	return cmd
+}
+
+//go:embed lua/extend.lua
+var extendSource string
+
+var extendScript = redis.NewScript(extendSource)
+
+// ZAddXX prolongs leases: nothing else of asynq's uses it. A task that another worker
+// has by now is passed over.
+func (l *lane) ZAddXX(ctx context.Context, key string, members ...redis.Z) *redis.IntCmd {
+	queue, part := splitQueueKey(key)
+	if part != keyLease {
+		return l.UniversalClient.ZAddXX(ctx, key, members...)
+	}
+	args := []any{tasks.TaskKey(queue, ""), int(taskLease.Seconds())}
+	for _, one := range members {
+		id, _ := one.Member.(string)
+		owner, _ := l.hands.look(flightKey{queue, id})
+		args = append(args, id, owner)
+	}
+	cmd := redis.NewIntCmd(ctx)
+	n, err := extendScript.Run(ctx, l.UniversalClient, []string{key}, args...).Int64()
+	cmd.SetVal(n)
+	cmd.SetErr(err)
 	return cmd
 }

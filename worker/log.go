@@ -35,6 +35,12 @@ func (w *Worker) line(a *attempt, end string, more ...slog.Attr) {
 	if a.task.Generation > 0 {
 		attrs = append(attrs, slog.Int("generation", a.task.Generation))
 	}
+	if a.deaths > 0 {
+		attrs = append(attrs, slog.Int("deaths", a.deaths))
+	}
+	if a.verdict.OutcomeUnknown {
+		attrs = append(attrs, slog.Bool("outcome_unknown", true))
+	}
 	if a.evidence.Transport != "" {
 		attrs = append(attrs, slog.String("transport", string(a.evidence.Transport)))
 	}

@@ -97,7 +97,8 @@ func TestStateThatCanNotBeSaved(t *testing.T) {
 	var saves atomic.Int64
 	until := time.Now().Add(persistFor + time.Second)
 	worker.redis.AddHook(saving(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
-		if saves.Add(1) > 2 && time.Now().Before(until) { // the first is repeated with the script's source
+		// Redis has the script by then: that the call begins is noted with it, too.
+		if saves.Add(1) > 1 && time.Now().Before(until) {
 			err := errors.New("LOADING")
 			cmd.SetErr(err)
 			return err

@@ -25,6 +25,10 @@ type attempt struct {
 	// number is 1 for the first attempt of a generation, and grows with every
 	// attempt that counts and every crash.
 	number int
+	// owner is the name by which the task is this worker's, and deaths how many workers
+	// may have died of it.
+	owner  string
+	deaths int
 	batch  *batch // of a task with several targets; else nil
 
 	// Of the last call:
@@ -60,8 +64,11 @@ func (a *attempt) redelivered() bool { return a.number > 1 }
 
 // process is the life of one attempt. What it returns, asynq acts upon: nil
 // and RevokeTask end the task, an *outcome sends it back to its queue.
-func (w *Worker) process(ctx context.Context, queued *asynq.Task) (err error) {
+func (w *Worker) process(ctx context.Context, queued *asynq.Task, f *flight) (err error) {
 	a := &attempt{raw: queued.Payload(), started: time.Now()}
+	if f != nil {
+		a.owner, a.deaths = f.owner, f.deaths
+	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			w.log.Error("panic in an attempt", "task_id", a.task.ID, "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
@@ -80,6 +87,12 @@ func (w *Worker) process(ctx context.Context, queued *asynq.Task) (err error) {
 		a.end = a.batch.end()
 		return w.settle(ctx, a)
 	}
+	leave, err := w.alone(ctx, a)
+	if err != nil {
+		w.notCalled(a)
+		return err
+	}
+	defer leave()
 	for {
 		if ok, err := w.try(ctx, a); !ok {
 			return err
@@ -97,7 +110,7 @@ func (w *Worker) process(ctx context.Context, queued *asynq.Task) (err error) {
 func (w *Worker) decode(ctx context.Context, a *attempt) (ok bool, _ error) {
 	a.queue, _ = asynq.GetQueueName(ctx)
 	retried, _ := asynq.GetRetryCount(ctx)
-	a.number = retried + 1
+	a.number = retried + 1 + a.deaths
 	var err error
 	if a.task, err = tasks.Decode(a.raw); err != nil {
 		id, _ := asynq.GetTaskID(ctx)
@@ -147,14 +160,14 @@ func (w *Worker) due(ctx context.Context, a *attempt) (ok bool, _ error) {
 	}
 	now := time.Now()
 	if a.redelivered() {
-		crashes, err := w.crashes(ctx, a)
+		crashes, called, err := w.crashes(ctx, a)
 		if err != nil {
 			return false, w.back(a, backRedis, "can't look up the task's history: "+err.Error())
 		}
-		if onlyOnce(*t) && a.batch == nil && crashes > 0 {
+		if onlyOnce(*t) && a.batch == nil && crashes > 0 && called {
 			return false, w.bury(ctx, a, dlq.ReasonUnknownOutcome, verdictUnknownOutcome(verdictWorkerDied()))
 		}
-		if onlyOnce(*t) && a.batch != nil && crashes > a.batch.Crashes {
+		if onlyOnce(*t) && a.batch != nil && crashes > a.batch.Crashes && called {
 			a.batch.crashed(crashes)
 			a.narrow()
 			if err := w.saveBatch(ctx, a); err != nil {

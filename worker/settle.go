@@ -154,12 +154,19 @@ func (w *Worker) bury(ctx context.Context, a *attempt, reason dlq.Reason, v errc
 		death.Reason, death.Verdict, death.Unknown = dlq.ReasonUnknownOutcome, verdictUnknownOutcome(u.Verdict), u.Targets
 	}
 	a.end = &death.Verdict
+	mine := true
 	err := w.persist(ctx, func(ctx context.Context) (err error) {
+		if mine, err = w.owns(ctx, a); err != nil || !mine {
+			return err
+		}
 		if death.Attempts, err = w.history(ctx, a); err != nil {
 			return err
 		}
 		return w.store.Put(ctx, death)
 	})
+	if !mine {
+		return w.back(a, frontDelay, "another worker has the task by now: this one was stopped for too long")
+	}
 	if err != nil {
 		if a.batch != nil {
 			err = errors.Join(err, w.saveBatch(ctx, a)) // what the last call did is known

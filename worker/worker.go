@@ -46,6 +46,7 @@ type Worker struct {
 	limits   *limits
 	board    *board
 	endings  *endings
+	suspects chan struct{} // has room for one: the task called alone, see alone
 	stacks   chan job      // to goroutines that wait for the next attempt
 	over     chan struct{} // closed when the last attempt has ended
 	letters  *deadLetters
@@ -98,6 +99,7 @@ func New(cfg Config) (_ *Worker, err error) {
 	w.limits = newLimits(w.redis, w.store, cfg.Logger, cfg.Apps)
 	w.board = newBoard(w.redis, w.servers, w.limits, w.breakers.ready, cfg.Logger, cfg.Apps, cfg.Concurrency)
 	w.endings = newEndings(w.servers)
+	w.suspects = make(chan struct{}, 1)
 	w.stacks, w.over = make(chan job), make(chan struct{})
 	return w, nil
 }
@@ -139,7 +141,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		w.log.Warn("some limits can't be read", "error", err)
 	}
-	// Before the lanes start: asynq recovers the tasks of dead workers first of all.
 	if err := w.board.register(ctx); err != nil {
 		return fmt.Errorf("list queues: %w", err)
 	}
@@ -160,6 +161,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	loops.Go(func() { w.every(background, limitsEvery, "refresh limits", w.limits.refresh) })
+	loops.Go(func() { w.every(background, recoverEvery, "recover", w.board.recover) })
 	loops.Go(func() { w.every(background, holdsEvery, "refresh holds", w.refreshHolds) })
 	loops.Go(func() {
 		w.every(background, sweepEvery, "sweep", func(ctx context.Context) error {
@@ -228,7 +230,7 @@ func (w *Worker) attempt(ctx context.Context, queued *asynq.Task) (err error) {
 	var key flightKey
 	key.queue, _ = asynq.GetQueueName(ctx)
 	key.id, _ = asynq.GetTaskID(ctx)
-	w.board.hands.begin(key)
+	flight := w.board.hands.begin(key)
 	defer func() {
 		if reason := recover(); reason != nil { // process itself has recovered once
 			w.log.Error("panic while a panic was settled", "task_id", key.id, "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
@@ -238,9 +240,9 @@ func (w *Worker) attempt(ctx context.Context, queued *asynq.Task) (err error) {
 		if o, ok := errors.AsType[*outcome](err); ok && o.wait > 0 {
 			due = time.Now().Add(o.wait)
 		}
-		w.board.hands.end(key, due)
+		w.board.hands.end(flight, due)
 	}()
-	return w.process(ctx, queued)
+	return w.process(ctx, queued, flight)
 }
 
 func (w *Worker) close() {
