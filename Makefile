@@ -7,10 +7,12 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 FUZZTIME  ?= 100000x
 TESTFLAGS ?=
 BENCH     ?= .
+CHAOS     ?= 10m
+SEED      ?=
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race vet fmt fuzz bench lint ci
+.PHONY: help build test race vet fmt fuzz chaos bench lint ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +42,9 @@ fuzz: ## try FUZZTIME inputs (100000x) on every fuzz target
 	      echo "go test $$dir -run '^$$' -fuzz '^$$name\$$' -fuzztime $(FUZZTIME)"; \
 	      go test "$$dir" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) </dev/null || failed=1; \
 	    done; exit $$failed; }
+
+chaos: ## break everything for CHAOS (10m) under load and account for every task; SEED repeats
+	EMQ_CHAOS=$(CHAOS) EMQ_CHAOS_SEED=$(SEED) go test ./worker -run '^TestChaos$$' -count=1 -v -timeout 60m
 
 bench: ## run the benchmarks; BENCH selects by name
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
