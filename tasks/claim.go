@@ -79,8 +79,11 @@ func (c *Client) claim(ctx context.Context, batch []*enqueueItem) {
 		if err == nil {
 			err = c.judgeClaim(ctx, batch[i], answer)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrDuplicate):
 			batch[i].fail(err)
+		case err != nil:
+			batch[i].fail(notQueued(err)) // its ID may be claimed, which stands in nobody's way
 		}
 	}
 }

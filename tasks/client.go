@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"runtime"
 	"slices"
 	"sync"
@@ -30,6 +31,41 @@ const (
 	generatedIDBytes = 26
 )
 
+// ErrMaybeQueued is wrapped by an error of Redis after which the task may be queued all
+// the same: its command was on the way when the answer was lost, late or none of those
+// that emq knows. (A Redis client that repeats commands by itself hides which try an answer
+// is to: with max_retries=-1 in its URL, whatever Redis refuses is known not to be queued.)
+// After any other error but ErrDuplicate and ErrNotDurable it is not
+// queued. Under an ID of the caller's own, to enqueue it again is safe whichever it was:
+// it is queued now, or the answer is ErrDuplicate. (A made-up ID is only known as taken
+// while its task waits or is dead.)
+var ErrMaybeQueued = errors.New("may be queued")
+
+func maybeQueued(err error) error { return fmt.Errorf("%w: %w", ErrMaybeQueued, late(err)) }
+func notQueued(err error) error   { return fmt.Errorf("not queued: %w", late(err)) }
+
+// late says of whom an error is that only tells that time is up.
+func late(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("Redis has not answered in time: %w", err) //nolint:staticcheck // a name
+	}
+	return err
+}
+
+// unqueued is the error for a task whose command failed. A refusal, by Redis or of the
+// connection, is only certain to be about the first try where the Redis client makes no
+// second one by itself.
+func (c *Client) unqueued(err error) error {
+	_, refused := errors.AsType[redis.Error](err)
+	if network, is := errors.AsType[*net.OpError](err); is && network.Op == "dial" {
+		refused = true
+	}
+	if refused && c.triesOnce {
+		return notQueued(err)
+	}
+	return maybeQueued(err)
+}
+
 // ErrDuplicate is wrapped by the error for a task whose ID is taken: by a task
 // that waits or runs, by a dead letter, or by one delivered not long ago.
 var ErrDuplicate = errors.New("duplicate task ID")
@@ -41,8 +77,14 @@ type ClientConfig struct {
 	// App is the alias for tasks that name none; empty means AppDefault.
 	App string
 	// Timeout bounds an enqueue whose context has no deadline; 0 means
-	// EnqueueTimeoutDefault.
+	// EnqueueTimeoutDefault. EnqueueMany has as much for every 500 tasks.
 	Timeout time.Duration
+	// Durable has an enqueue wait until the task is on Redis' disk or, where Redis can't
+	// tell that, on a replica; the receipt says which. It costs a round trip to the disk
+	// or the replica for each batch. Redis 7.2 and later are asked for their disk
+	// (WAITAOF); older ones for a replica (WAIT), unless their setting is appendfsync
+	// always, with which nothing is acknowledged before.
+	Durable bool
 }
 
 // A Client enqueues tasks. It is safe for concurrent use.
@@ -54,8 +96,11 @@ type Client struct {
 	record  *recorder
 
 	senders    sync.Map // queue -> *sender
+	durable    bool
+	triesOnce  bool // the Redis client repeats no command
 	mu         sync.Mutex
 	registered map[string]time.Time // queue -> when its name was last written
+	ways       map[redis.UniversalClient]knownWay
 }
 
 // NewClient makes a client; it does not connect. It returns a *FieldError for
@@ -76,11 +121,13 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Timeout < 0 {
 		return nil, &FieldError{Field: "ClientConfig.Timeout", Value: cfg.Timeout.String(), Bound: "must not be negative"}
 	}
+	single, is := cfg.Redis.(*redis.Client)
+	triesOnce := is && single.Options().MaxRetries == 0
 	record := &recorder{UniversalClient: cfg.Redis}
 	return &Client{
 		redis: cfg.Redis, app: cfg.App, timeout: cfg.Timeout,
 		record: record, asynq: asynq.NewClientFromRedisClient(record),
-		registered: map[string]time.Time{},
+		registered: map[string]time.Time{}, durable: cfg.Durable, triesOnce: triesOnce, ways: map[redis.UniversalClient]knownWay{},
 	}, nil
 }
 
@@ -89,8 +136,11 @@ type Receipt struct {
 	ID    string // the task's ID, made up when none was given
 	App   string
 	Queue string
-	// Err is nil when the task was queued. It may wrap ErrDuplicate, or say why
-	// the task could not be queued. For a task that was split it joins the errors
+	// Durability is what is known of a task that was queued by a client whose
+	// ClientConfig.Durable is set; else empty.
+	Durability Durability
+	// Err is nil when the task was queued. It may wrap ErrDuplicate, ErrMaybeQueued or
+	// ErrNotDurable, or say why the task could not be queued. For a task that was split it joins the errors
 	// of its parts, and wraps ErrDuplicate only when every part is queued or
 	// taken: while a part failed otherwise, it holds the failures alone.
 	Err error
@@ -127,9 +177,10 @@ func (r *Receipt) join() {
 //
 // Errors: a *FieldError or one that wraps ErrUnknownKind, and nothing was
 // queued; one that wraps ErrDuplicate, and the ID, or that of a part, was taken
-// already; anything else is a failure of Redis after which the task, or a part,
-// may or may not be queued. To repeat the call under the same ID is safe in
-// every case.
+// already; one that wraps ErrMaybeQueued, and the task, or a part, may be queued;
+// one that wraps ErrNotDurable, and it is queued; anything else is a failure of Redis
+// before the task was on its way. To repeat the call under an ID of the caller's own is
+// safe in every case. It returns within ClientConfig.Timeout, or when ctx ends.
 func (c *Client) Enqueue(ctx context.Context, p Payload, opts ...Option) (Receipt, error) {
 	t := Task{Payload: p}
 	for _, opt := range opts {
@@ -323,6 +374,7 @@ type enqueueItem struct {
 	listClaim string
 	done      bool
 	err       error
+	durable   Durability
 }
 
 // enqueue claims the given IDs, queues the tasks, batch by batch, and fills in
@@ -343,7 +395,7 @@ func (c *Client) enqueue(ctx context.Context, items []*enqueueItem) {
 		c.enqueueBatches(ctx, items)
 	}
 	for _, item := range items {
-		*item.receipt = Receipt{ID: item.task.ID, App: item.task.App, Queue: item.queue, Err: item.err}
+		*item.receipt = Receipt{ID: item.task.ID, App: item.task.App, Queue: item.queue, Durability: item.durable, Err: item.err}
 	}
 }
 
@@ -360,7 +412,19 @@ func (c *Client) enqueueBatches(ctx context.Context, items []*enqueueItem) {
 		}
 	}()
 	for batch := range composed {
+		c.deliver(ctx, batch)
+	}
+}
+
+// deliver queues composed tasks and settles what became of them.
+func (c *Client) deliver(ctx context.Context, batch []*enqueueItem) {
+	if !c.durable {
 		c.settleConflicts(ctx, batch, c.send(ctx, batch))
+		return
+	}
+	c.settleConflicts(ctx, batch, c.sendDurably(ctx, batch))
+	for _, item := range batch {
+		item.checkDurable()
 	}
 }
 

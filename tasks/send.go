@@ -89,6 +89,15 @@ func (p *push) answers(cmd *redis.Cmd) ([]int64, error) {
 
 // send queues the composed tasks in one pipeline. It returns the answers by index.
 func (c *Client) send(ctx context.Context, batch []*enqueueItem) []int64 {
+	answers := make([]int64, len(batch))
+	if err := ctx.Err(); err != nil {
+		for _, item := range batch {
+			if !item.done {
+				item.fail(notQueued(err))
+			}
+		}
+		return answers
+	}
 	calls := pushes(batch)
 	cmds := make([]*redis.Cmd, len(calls))
 	pipe := c.redis.Pipeline()
@@ -98,12 +107,11 @@ func (c *Client) send(ctx context.Context, batch []*enqueueItem) []int64 {
 	}
 	_, _ = pipe.Exec(ctx) // each command is looked at by itself
 	c.reload(ctx, calls, cmds)
-	answers := make([]int64, len(batch))
 	for i, call := range calls {
 		list, err := call.answers(cmds[i])
 		for j, at := range call.items {
 			if err != nil {
-				batch[at].fail(err)
+				batch[at].fail(c.unqueued(err))
 			} else {
 				answers[at] = list[j]
 			}
@@ -151,7 +159,7 @@ func (c *Client) settleConflicts(ctx context.Context, batch []*enqueueItem, answ
 				batch[i].fail(fmt.Errorf("ended not long ago: %w", ErrDuplicate))
 			}
 		case err != nil:
-			batch[i].fail(err)
+			batch[i].fail(maybeQueued(err))
 		case !bytes.Contains(msg, batch[i].payload):
 			batch[i].fail(fmt.Errorf("already queued: %w", ErrDuplicate))
 		}

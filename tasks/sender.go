@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 )
@@ -68,9 +67,9 @@ func (c *Client) together(ctx context.Context, item *enqueueItem) *enqueueItem {
 	}
 	s.mu.Unlock()
 	if at >= 0 {
-		given.fail(fmt.Errorf("not queued: %w", ctx.Err()))
+		given.fail(notQueued(ctx.Err()))
 	} else {
-		given.fail(fmt.Errorf("may be queued; it is safe to repeat under this ID: %w", ctx.Err()))
+		given.fail(maybeQueued(ctx.Err()))
 	}
 	return given
 }
@@ -103,7 +102,7 @@ func (s *sender) send(some []*single) {
 	}
 	s.client.claim(ctx, batch)
 	s.client.compose(ctx, batch)
-	s.client.settleConflicts(ctx, batch, s.client.send(ctx, batch))
+	s.client.deliver(ctx, batch)
 	for _, one := range some {
 		close(one.done)
 	}

@@ -346,8 +346,8 @@ func (c *chaos) event() {
 		c.count("cut connections")
 		proxy.Stop()
 		time.Sleep(some(0, 1))
-		if err := proxy.Start(); err != nil {
-			c.t.Error(err)
+		for proxy.Start() != nil { // a connection may have taken the port
+			time.Sleep(10 * time.Millisecond)
 		}
 	case what < 16:
 		c.toxic("slow connections", proxy, `{"type":"latency","attributes":{"latency":150,"jitter":150}}`, some(1, 4))
