@@ -18,6 +18,7 @@ const RenewalsMax = 3
 
 // Client makes the calls of one app. It is safe for concurrent use.
 type Client struct {
+	host          string // URL
 	base          string // URL/org/app
 	timeout       time.Duration
 	tokenRejected func(status int, body []byte) bool
@@ -78,6 +79,8 @@ type Answer struct {
 	// RetryAfter is the server's wish of that name, zero if it has none. (The docs
 	// never mention the header.)
 	RetryAfter time.Duration
+
+	certificateEnds time.Time // see Probe
 }
 
 // New checks cfg and returns a client for it. It opens no connection. The error
@@ -89,6 +92,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	org, app, _ := strings.Cut(cfg.AppKey, "#")
 	c := &Client{
+		host:          cfg.URL,
 		base:          cfg.URL + "/" + org + "/" + app,
 		timeout:       cfg.Timeout,
 		tokenRejected: cfg.TokenRejected,

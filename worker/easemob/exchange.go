@@ -146,7 +146,23 @@ func (c *Client) exchange(ctx context.Context, via *http.Transport, x exchange) 
 		Truncated:  len(body) > AnswerBodyMax,
 		Latency:    time.Since(began),
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After")),
+
+		certificateEnds: certificateEnds(resp.TLS),
 	}, nil
+}
+
+// certificateEnds is the end of the first certificate of the chain to end; zero without
+// TLS.
+func certificateEnds(state *tls.ConnectionState) (ends time.Time) {
+	if state == nil {
+		return ends
+	}
+	for _, c := range state.PeerCertificates {
+		if ends.IsZero() || c.NotAfter.Before(ends) {
+			ends = c.NotAfter
+		}
+	}
+	return ends
 }
 
 // request builds the request such that net/http never repeats it once written.
