@@ -3,11 +3,12 @@ package dlq
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/imqueue/emq/errclass"
+	"github.com/imqueue/emq/tasks"
 )
 
 // A Level says how bad a finding is.
@@ -31,56 +32,75 @@ type Finding struct {
 	Mend  errclass.Text `json:"mend,omitzero"` // how to mend it; empty when there is nothing to mend
 }
 
-// slowRedis is a round trip that makes workers wait more than they work.
-const slowRedis = 50 * time.Millisecond
+// causesShare is how much of CausesMax may be used before that is worth a warning.
+const causesShare = 0.8
 
-// fullShare is how much of its memory limit Redis may use before that is worth a warning.
-const fullShare = 0.8
-
-// Examine looks at Redis and at the store: what it is set to, how full it is, how many
-// dead letters there are against warn (negative: no limit), what is held. What can't be
-// looked at is a finding too. Its error says that Redis can't be reached.
-func (s *Store) Examine(ctx context.Context, warn int) ([]Finding, error) {
-	began := s.now()
-	if err := s.redis.Ping(ctx).Err(); err != nil {
-		return nil, fmt.Errorf("reach Redis: %w", err)
-	}
-	findings := []Finding{reached(s.now().Sub(began))}
-	findings = append(findings, s.examineMemory(ctx)...)
-	findings = append(findings, s.examineSetting(ctx, "maxmemory-policy", "noeviction", errclass.Text{
-		En: "Redis evicts keys when its memory is full: queued tasks and dead letters would vanish without a trace.",
-		Zh: "内存不足时 Redis 会淘汰键：排队的任务和死信会无声消失。",
-	}))
-	findings = append(findings, s.examineSetting(ctx, "appendonly", "yes", errclass.Text{
-		En: "Without an append-only file, what was enqueued since the last snapshot is lost when Redis restarts.",
-		Zh: "没有 AOF 时，Redis 重启会丢失上次快照之后入队的任务。",
-	}))
-	usage, err := s.Usage(ctx)
+// Examine looks at Redis and at what emq keeps in it: how Redis is set and how full it
+// is, on Cluster each master of it, its clock and that of the workers, the queues and
+// who serves them, how many dead letters there are against warn (negative: no limit),
+// what is held. It looks at all apps that were ever used, and at these besides. It
+// changes nothing; that scripts may write is tried with a key that goes at once.
+//
+// What can't be looked at is a finding too: Redis out of reach is the only one then.
+func (s *Store) Examine(ctx context.Context, warn int, apps ...string) []Finding {
+	reached, err := s.examineReach(ctx)
 	if err != nil {
-		return findings, err
+		return []Finding{unreachable(err)}
 	}
-	for _, u := range usage {
-		findings = append(findings, examineUsage(u, warn, s.now()))
-		if u.Causes >= CausesMax {
-			findings = append(findings, tooManyCauses(u))
-		}
+	findings := append([]Finding{reached}, s.examineNodes(ctx)...)
+	findings = append(findings, s.examineScripts(ctx))
+	servers, err := s.servers(ctx)
+	asked := err == nil
+	if err != nil {
+		findings = append(findings, unseen("workers", "", err))
+	} else {
+		findings = append(findings, examineWorkerClocks(servers)...)
+	}
+	known, err := s.Apps(ctx)
+	if err != nil {
+		return append(findings, unseen("apps", "", err))
+	}
+	used, err := s.usedQueues(ctx)
+	if err != nil {
+		return append(findings, unseen("queues", "", err))
+	}
+	all := slices.Concat(known, apps)
+	slices.Sort(all)
+	for _, app := range slices.Compact(all) {
+		look := appLook{app: app, enrolled: slices.Contains(known, app), used: used, asked: asked, servers: servers}
+		findings = append(findings, s.examineApp(ctx, look, warn)...)
 	}
 	holds, err := s.Holds(ctx)
 	if err != nil {
-		return findings, err
+		return append(findings, unseen("hold", "", err))
 	}
 	for _, h := range holds {
-		findings = append(findings, Finding{
-			Check: "hold", App: h.App, Level: LevelFail,
-			What: errclass.Text{
-				En: fmt.Sprintf("%s is held since %s because of %s", h.target(), h.Since.UTC().Format(time.RFC3339), h.Rule),
-				Zh: fmt.Sprintf("%s 自 %s 起因 %s 暂停", h.target(), h.Since.UTC().Format(time.RFC3339), h.Rule),
-			},
-			Cost: errclass.Text{En: "None of its calls is made; tasks end as dead letters when their age limit is spent.", Zh: "其调用全部停止；任务超过时限后成为死信。"},
-			Mend: errclass.Text{En: withClear(h.Advice.En, "Then run", h), Zh: withClear(h.Advice.Zh, "然后执行", h)},
-		})
+		findings = append(findings, held(h))
 	}
-	return findings, nil
+	return findings
+}
+
+// unseen says that something could not be looked at.
+func unseen(check, app string, err error) Finding {
+	why := tasks.Printable(err.Error(), descriptionMax)
+	return Finding{
+		Check: check, App: app, Level: LevelUnknown,
+		What: errclass.Text{En: "could not be checked: " + why, Zh: "无法检查：" + why},
+		Mend: errclass.Text{En: "Mend that first, then run it again.", Zh: "请先解决该问题，再重新检查。"},
+	}
+}
+
+func held(h Hold) Finding {
+	since := h.Since.UTC().Format(time.RFC3339)
+	return Finding{
+		Check: "hold", App: h.App, Level: LevelFail,
+		What: errclass.Text{
+			En: fmt.Sprintf("%s is held since %s because of %s", h.target(), since, h.Rule),
+			Zh: fmt.Sprintf("%s 自 %s 起因 %s 暂停", h.target(), since, h.Rule),
+		},
+		Cost: errclass.Text{En: "None of its calls is made; tasks end as dead letters when their age limit is spent.", Zh: "其调用全部停止；任务超过时限后成为死信。"},
+		Mend: errclass.Text{En: withClear(h.Advice.En, "Then run", h), Zh: withClear(h.Advice.Zh, "然后执行", h)},
+	}
 }
 
 // withClear is an advice that ends with how to clear the hold, if it does not say so.
@@ -91,92 +111,13 @@ func withClear(advice, then string, h Hold) string {
 	return advice
 }
 
-func reached(took time.Duration) Finding {
-	f := Finding{Check: "redis", Level: LevelOK, What: errclass.Text{
-		En: "Redis answers in " + took.Round(10*time.Microsecond).String(), Zh: "Redis 应答耗时 " + took.Round(10*time.Microsecond).String(),
-	}}
-	if took > slowRedis {
-		f.Level = LevelWarn
-		f.Cost = errclass.Text{En: "Each task waits for Redis several times.", Zh: "每个任务都要多次等待 Redis。"}
-		f.Mend = errclass.Text{En: "Bring Redis and the workers closer together.", Zh: "请把 Redis 与 worker 部署得更近。"}
-	}
-	return f
-}
-
-// examineSetting looks at one setting of Redis.
-func (s *Store) examineSetting(ctx context.Context, name, want string, cost errclass.Text) Finding {
-	f := Finding{Check: name}
-	values, err := s.redis.ConfigGet(ctx, name).Result()
-	got := values[name]
-	switch {
-	case err != nil || got == "":
-		f.Level = LevelUnknown
-		f.What = errclass.Text{En: "could not be checked: Redis does not let CONFIG GET be used", Zh: "无法检查：Redis 不允许使用 CONFIG GET"}
-		f.Mend = errclass.Text{En: "Make sure that it is " + want + ".", Zh: "请确认其值为 " + want + "。"}
-	case got == want:
-		f.Level, f.What = LevelOK, errclass.Text{En: name + " is " + got, Zh: name + " 为 " + got}
-	default:
-		f.Level, f.Cost = LevelFail, cost
-		f.What = errclass.Text{En: fmt.Sprintf("%s is %s, should be %s", name, got, want), Zh: fmt.Sprintf("%s 为 %s，应为 %s", name, got, want)}
-		f.Mend = errclass.Text{En: fmt.Sprintf("Set `%s %s` in redis.conf.", name, want), Zh: fmt.Sprintf("请在 redis.conf 中设置 `%s %s`。", name, want)}
-	}
-	return f
-}
-
-// examineMemory looks at how much of its memory Redis uses.
-func (s *Store) examineMemory(ctx context.Context) []Finding {
-	f := Finding{Check: "memory"}
-	used, most := s.memory(ctx)
-	switch share := float64(used) / float64(max(1, most)); {
-	case used < 0:
-		f.Level, f.What = LevelUnknown, errclass.Text{En: "could not be checked: INFO memory says nothing", Zh: "无法检查：INFO memory 没有结果"}
-		f.Mend = errclass.Text{En: "Let the user that emq connects as use INFO.", Zh: "请允许 emq 所用的 Redis 用户执行 INFO。"}
-	case most == 0:
-		f.Level = LevelOK
-		f.What = errclass.Text{En: fmt.Sprintf("%d MB used, no limit set", used>>20), Zh: fmt.Sprintf("已用 %d MB，未设上限", used>>20)}
-	default:
-		f.Level = LevelOK
-		f.What = errclass.Text{
-			En: fmt.Sprintf("%d MB of %d MB used (%.0f %%)", used>>20, most>>20, 100*share),
-			Zh: fmt.Sprintf("已用 %d MB，上限 %d MB（%.0f %%）", used>>20, most>>20, 100*share),
-		}
-		if share >= fullShare {
-			f.Level = LevelWarn
-			f.Cost = errclass.Text{En: "When it is full, nothing can be enqueued.", Zh: "用满之后将无法入队。"}
-			f.Mend = errclass.Text{En: "Raise maxmemory, or resend and discard dead letters.", Zh: "请调大 maxmemory，或重发、丢弃死信。"}
-		}
-	}
-	return []Finding{f}
-}
-
-// memory is what Redis uses, and its limit, 0 for none; -1 when it does not tell.
-func (s *Store) memory(ctx context.Context) (used, most int64) {
-	text, err := s.redis.Info(ctx, "memory").Result()
-	if err != nil {
-		return -1, 0
-	}
-	used = -1
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		n, err := strconv.ParseInt(value, 10, 64)
-		switch {
-		case err != nil:
-		case name == "used_memory":
-			used = n
-		case name == "maxmemory":
-			most = n
-		}
-	}
-	return used, most
-}
-
-func examineUsage(u Usage, warn int, now time.Time) Finding {
+func examineUsage(u Usage, warn int, now time.Time) []Finding {
 	dead := u.Counts[StateDead]
 	f := Finding{Check: "dead-letters", App: u.App, Level: LevelOK, What: errclass.Text{
 		En: fmt.Sprintf("dead letters: %d, causes: %d", dead, u.Causes), Zh: fmt.Sprintf("%d 条死信，%d 个原因", dead, u.Causes),
 	}}
 	if !u.OldestDead.IsZero() {
-		age := now.Sub(u.OldestDead).Round(time.Minute)
+		age := brief(now.Sub(u.OldestDead))
 		f.What.En += fmt.Sprintf(", the oldest from %s ago", age)
 		f.What.Zh += fmt.Sprintf("，最早的在 %s 前", age)
 	}
@@ -185,16 +126,35 @@ func examineUsage(u Usage, warn int, now time.Time) Finding {
 		f.What.En += fmt.Sprintf("; the limit is %d", warn)
 		f.What.Zh += fmt.Sprintf("；警戒线为 %d", warn)
 		f.Cost = errclass.Text{En: "None is dropped, but they fill Redis, and people wait for what they should have got.", Zh: "不会丢弃，但会占满 Redis，且用户还在等待这些消息。"}
-		f.Mend = errclass.Text{En: "emq dlq causes --app " + u.App, Zh: "emq dlq causes --app " + u.App}
+		f.Mend = errclass.Text{
+			En: "See what they have in common with `emq dlq causes --app " + u.App + "`, mend that, then resend or discard them.",
+			Zh: "用 `emq dlq causes --app " + u.App + "` 查看共同原因，修复后重发或丢弃。",
+		}
 	}
-	return f
+	if u.Causes < causesShare*CausesMax {
+		return []Finding{f}
+	}
+	return []Finding{f, {
+		Check: "causes", App: u.App, Level: LevelWarn,
+		What: errclass.Text{En: fmt.Sprintf("%d causes; at most %d are told apart", u.Causes, CausesMax), Zh: fmt.Sprintf("%d 个原因，最多可区分 %d 个", u.Causes, CausesMax)},
+		Cost: errclass.Text{En: "From there on, new faults fall in causes that leave their error and description out.", Zh: "达到上限后，新的故障会归入不含错误码与描述的原因。"},
+		Mend: errclass.Text{En: "Resend or discard old causes; report a description whose ids are not taken out.", Zh: "请处理旧的原因；若描述中的 ID 未被去除，请反馈。"},
+	}}
 }
 
-func tooManyCauses(u Usage) Finding {
-	return Finding{
-		Check: "causes", App: u.App, Level: LevelWarn,
-		What: errclass.Text{En: fmt.Sprintf("%d causes, which is the most that are told apart", u.Causes), Zh: fmt.Sprintf("%d 个原因，已达可区分的上限", u.Causes)},
-		Cost: errclass.Text{En: "New faults fall in causes that leave their error and description out.", Zh: "新的故障会归入不含错误码与描述的原因。"},
-		Mend: errclass.Text{En: "Resend or discard old causes; report a description whose ids are not taken out.", Zh: "请处理旧的原因；若描述中的 ID 未被去除，请反馈。"},
+// brief is a duration to the second, or to the minute from an hour on.
+func brief(d time.Duration) string {
+	if d = d.Round(time.Second); d >= time.Hour {
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 	}
+	return d.String()
+}
+
+// some lists the first few of names.
+func some(names []string) string {
+	const shown = 3
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return strings.Join(names[:shown], ", ") + ", …"
 }
