@@ -78,6 +78,8 @@ func examineRegister(a appLook, busy []Queue) Finding {
 		En: fmt.Sprintf("queues with tasks: %d, all of them registered", len(busy)), Zh: fmt.Sprintf("%d 个队列有任务，均已登记", len(busy)),
 	}}
 	switch {
+	case len(busy) == 0:
+		f.What = errclass.Text{En: "no queue has tasks", Zh: "没有队列有任务"}
 	case len(lost) > 0:
 		f.Level = LevelFail
 		f.What = errclass.Text{
@@ -89,7 +91,7 @@ func examineRegister(a appLook, busy []Queue) Finding {
 			En: "Redis lost data: flushed, or failed over. A client's next enqueue to a queue registers it again, and a worker that knew it does so at once. For the others run `redis-cli SADD asynq:queues " + lost[0] + "`.",
 			Zh: "Redis 丢失过数据（被清空或故障转移）。客户端下次向该队列入队时会重新登记，此前知道该队列的 worker 会立即登记；其余请执行 `redis-cli SADD asynq:queues " + lost[0] + "`。",
 		}
-	case len(busy) > 0 && !a.enrolled:
+	case !a.enrolled:
 		f.Level = LevelFail
 		f.What = errclass.Text{En: "it has tasks, and is not in emq's register of apps", Zh: "有任务，但不在 emq 的 app 登记中"}
 		f.Cost = errclass.Text{En: "Commands that look at all apps miss it.", Zh: "查看所有 app 的命令会遗漏它。"}

@@ -135,8 +135,11 @@ func (s *Store) examineNodes(ctx context.Context) []Finding {
 
 // examineNode looks at one Redis.
 func (s *Store) examineNode(ctx context.Context, node redis.UniversalClient) []Finding {
-	facts := readFacts(ctx, node)
-	findings := []Finding{facts.version(), s.examineClock(ctx, node), facts.memory()}
+	facts, clock := readFacts(ctx, node), s.examineClock(ctx, node)
+	if facts.none() {
+		return []Finding{clock, silent()}
+	}
+	findings := []Finding{facts.version(), clock, facts.memory()}
 	for _, row := range settings {
 		if row.needs == "" || facts.value([]string{row.needs}) != "no" {
 			findings = append(findings, facts.judge(row))
@@ -164,6 +167,26 @@ func readFacts(ctx context.Context, node redis.UniversalClient) facts {
 		}
 	}
 	return found
+}
+
+// none says whether Redis told nothing that is looked at.
+func (f facts) none() bool {
+	return f["redis_version"]+f["role"]+f["used_memory"]+f["maxmemory-policy"]+f["appendonly"] == ""
+}
+
+// silent is about a Redis that tells nothing of itself.
+func silent() Finding {
+	return Finding{
+		Check: "info", Level: LevelUnknown,
+		What: errclass.Text{
+			En: "Redis lets neither INFO nor CONFIG GET be used: its version, memory, eviction, persistence and replication could not be checked",
+			Zh: "Redis 不允许使用 INFO 和 CONFIG GET：无法检查版本、内存、淘汰策略、持久化与复制",
+		},
+		Mend: errclass.Text{
+			En: "Let the user that emq connects as use INFO and CONFIG GET. The in-memory Redis of `emq dev` has neither, and keeps nothing.",
+			Zh: "请允许 emq 所用的用户执行 INFO 和 CONFIG GET。`emq dev` 的内存 Redis 不支持这两个命令，也不保存任何数据。",
+		},
+	}
 }
 
 // value is what Redis tells under the first of the names that it knows.
