@@ -438,3 +438,48 @@ func TestTooManyCauses(t *testing.T) {
 	w.finds("causes shop warn", -1)
 	w.checkIndex()
 }
+
+// TestExamineMoving: a task that ends while it is looked at is not stuck.
+func TestExamineMoving(t *testing.T) {
+	t.Parallel()
+	w := realWorld(t).timely()
+	for _, id := range []string{"a", "b"} {
+		_, err := w.client.Enqueue(w.ctx, message(testApp, "").Payload, tasks.ID(id))
+		w.ok(err)
+	}
+	pending, active, lease := queueKey(messageQueue, "pending"), queueKey(messageQueue, "active"), queueKey(messageQueue, "lease")
+	w.ok(w.rdb.LMove(w.ctx, pending, active, "RIGHT", "LEFT").Err())
+	w.ok(w.rdb.ZAdd(w.ctx, lease, redis.Z{Score: float64(time.Now().Unix() + 30), Member: "a"}).Err())
+	rdb := redis.NewClient(&redis.Options{Addr: w.rdb.(*redis.Client).Options().Addr})
+	defer func() { _ = rdb.Close() }()
+	moved := false
+	rdb.AddHook(afterPipeline(func(commands []redis.Cmder) {
+		if moved || !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Name() == "lrange" && c.Args()[1] == active }) {
+			return
+		}
+		moved = true
+		w.ok(w.rdb.LRem(w.ctx, active, 1, "a").Err())
+		w.ok(w.rdb.ZRem(w.ctx, lease, "a").Err())
+		w.ok(w.rdb.RPop(w.ctx, pending).Err())
+		w.ok(w.rdb.Del(w.ctx, tasks.TaskKey(messageQueue, "a"), tasks.TaskKey(messageQueue, "b")).Err())
+	}))
+	_, w.store = w.open(rdb)
+	w.finds("stuck shop ok", -1)
+	if !moved {
+		t.Error("nothing moved")
+	}
+}
+
+// afterPipeline is a hook of a client that is told of each pipeline after it ran.
+type afterPipeline func([]redis.Cmder)
+
+func (afterPipeline) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (afterPipeline) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (after afterPipeline) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		err := next(ctx, commands)
+		after(commands)
+		return err
+	}
+}
