@@ -214,9 +214,9 @@ func TestExamineCluster(t *testing.T) {
 // is told by a Redis in memory, with one line changed.
 func TestExamineTold(t *testing.T) {
 	t.Parallel()
-	real := realWorld(t).timely()
-	real.ok(real.rdb.ConfigSet(real.ctx, "appendonly", "yes").Err())
-	told := real.rdb.Info(real.ctx).Val()
+	known := realWorld(t).timely()
+	known.ok(known.rdb.ConfigSet(known.ctx, "appendonly", "yes").Err())
+	told := known.rdb.Info(known.ctx).Val()
 	mini, rdb := redistest.Mini(t)
 	w := newWorld(t, rdb).timely()
 	say := told
