@@ -211,18 +211,18 @@ func (s *Store) examineStuck(ctx context.Context, app string, names []string) ([
 	}
 	waiting := errclass.Text{En: "They are neither called nor do they become dead letters.", Zh: "这些任务既不会被调用，也不会成为死信。"}
 	add(both(first.unleased, again.unleased), errclass.Text{En: "tasks at work that no worker has a lease on", Zh: "处理中但没有租约的任务"}, waiting, errclass.Text{
-		En: "asynq takes these up no more. Put each back: `redis-cli MULTI`, `LREM asynq:{QUEUE}:active 1 ID`, `HSET asynq:{QUEUE}:t:ID state pending`, `RPUSH asynq:{QUEUE}:pending ID`, `EXEC`.",
-		Zh: "asynq 不会再处理它们。请逐个放回：`redis-cli MULTI`、`LREM asynq:{QUEUE}:active 1 ID`、`HSET asynq:{QUEUE}:t:ID state pending`、`RPUSH asynq:{QUEUE}:pending ID`、`EXEC`。",
+		En: "A worker of the app puts them back within seconds: start one. If one runs, look at its log.",
+		Zh: "该 app 的 worker 会在数秒内将其放回队列：请启动一个 worker。若已有 worker，请查看其日志。",
 	})
 	add(both(first.overdue, again.overdue), errclass.Text{En: "tasks whose lease ended more than " + brief(overdueAfter) + " ago", Zh: "租约已结束超过 " + brief(overdueAfter) + " 的任务"}, waiting, errclass.Text{
-		En: "Their worker died, and none is there to take over. Start a worker for the app: it does so within two minutes. If one runs, compare the clocks above and look at its log.",
-		Zh: "其 worker 已退出，且没有其他 worker 接管。请启动该 app 的 worker，两分钟内会接管。若已有 worker，请核对上面的时钟并查看其日志。",
+		En: "Their worker died, and none is there to take over. Start a worker for the app: it does so within seconds. If one runs, look at its log.",
+		Zh: "其 worker 已退出，且没有其他 worker 接管。请启动该 app 的 worker，数秒内会接管。若已有 worker，请查看其日志。",
 	})
 	add(both(first.bodyless, again.bodyless), errclass.Text{En: "tasks in a queue whose content is gone", Zh: "内容已丢失的排队任务"}, errclass.Text{
 		En: "These calls can't be made any more: what they were is lost.", Zh: "这些调用已无法执行：其内容已丢失。",
 	}, errclass.Text{
-		En: "Redis lost data: look at its eviction policy and persistence above, and for a flush or failover. Enqueue these calls again under their IDs from where they came, and take the empty ids out with `redis-cli LREM asynq:{QUEUE}:pending 0 ID`.",
-		Zh: "Redis 丢失过数据：请检查上面的淘汰策略与持久化，以及是否清空或故障转移。请从来源处以相同 ID 重新入队，并用 `redis-cli LREM asynq:{QUEUE}:pending 0 ID` 移除空 ID。",
+		En: "Redis lost data: look at its eviction policy and persistence above, and for a flush or failover. Enqueue these calls again under their IDs from where they came. Workers drop the empty IDs, and log how many.",
+		Zh: "Redis 丢失过数据：请检查上面的淘汰策略与持久化，以及是否清空或故障转移。请从来源处以相同 ID 重新入队。worker 会移除空 ID 并记录数量。",
 	})
 	if len(findings) == 0 {
 		findings = []Finding{{Check: "stuck", App: app, Level: LevelOK, What: errclass.Text{En: "no task is stuck", Zh: "没有卡住的任务"}}}

@@ -30,14 +30,26 @@ const (
 // lanes makes the asynq servers. They serve all families of all apps alike: which
 // task comes next, and how many there may be, is the fetchers' to say.
 func (w *Worker) lanes() []*asynq.Server {
+	queues := map[string]int{}
+	for _, app := range w.cfg.Apps {
+		for _, name := range tasks.QueueNames(app.Alias) {
+			queues[name] = 1
+		}
+	}
 	first := tasks.QueueNames(w.cfg.Apps[0].Alias)[0]
 	slots := w.cfg.Concurrency * len(tasks.Families()) * len(w.cfg.Apps)
 	var lanes []*asynq.Server
-	for range laneCount {
-		l := &lane{UniversalClient: w.servers, hands: w.board.hands, endings: w.endings}
+	for i := range laneCount {
+		l := &lane{UniversalClient: w.servers, hands: w.board.hands, endings: w.endings, first: first}
+		served := map[string]int{first: 1}
+		if i == 0 { // whom the worker serves is to be seen in Redis
+			served = queues
+			served[first] = 2 // of strict priorities the highest: asked before all others
+		}
 		lanes = append(lanes, asynq.NewServerFromRedisClient(detach{front{l, w.board}}, asynq.Config{
 			Concurrency:              (slots + laneCount - 1) / laneCount,
-			Queues:                   map[string]int{first: 1},
+			Queues:                   served,
+			StrictPriority:           true,
 			TaskCheckInterval:        idlePause,
 			DelayedTaskCheckInterval: never,
 			JanitorInterval:          never,
@@ -72,6 +84,7 @@ type lane struct {
 	redis.UniversalClient
 	hands   *hands
 	endings *endings
+	first   string // the queue that asynq asks first in each fetch
 }
 
 // EvalSha runs a script by its hash.
@@ -97,7 +110,7 @@ func (l *lane) answer(ctx context.Context, keys []string, args []any) *redis.Cmd
 	}
 	name, part := splitQueueKey(keys[0])
 	if part == keyPending && len(keys) == 4 && len(args) == 2 {
-		return l.fetch(ctx)
+		return l.fetch(ctx, name)
 	}
 	cmd := redis.NewCmd(ctx)
 	if end, is := endingOf(name, part, keys, args); is {
@@ -134,9 +147,12 @@ func backgroundScript(part string, keys int) (nothing any, is bool) {
 }
 
 // fetch waits a while for a task.
-func (l *lane) fetch(ctx context.Context) *redis.Cmd {
+func (l *lane) fetch(ctx context.Context, asked string) *redis.Cmd {
 	cmd := redis.NewCmd(ctx)
 	cmd.SetErr(redis.Nil)
+	if asked != l.first {
+		return cmd
+	}
 	timer := time.NewTimer(laneWait)
 	defer timer.Stop()
 	select {
