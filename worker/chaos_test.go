@@ -243,6 +243,7 @@ func (c *chaos) produce(ctx context.Context, i int) {
 			for _, r := range receipts {
 				c.acknowledged(r.ID, tasks.Retry, r.Err)
 			}
+			time.Sleep(c.pause(random))
 			continue
 		}
 		for start := time.Now(); ; {
@@ -265,8 +266,14 @@ func (c *chaos) produce(ctx context.Context, i int) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond)
+		time.Sleep(c.pause(random))
 	}
+}
+
+// pause is how long a producer waits for its next task: all together stay below the
+// limits of the app, so that the end needs no time for a backlog.
+func (c *chaos) pause(random *rand.Rand) time.Duration {
+	return time.Duration(random.IntN(300)) * time.Millisecond
 }
 
 func (c *chaos) acknowledged(id string, onUnknown tasks.OnUnknown, err error) {
@@ -440,11 +447,25 @@ func (c *chaos) reasons() (unknown, deaths map[string]int) {
 	return unknown, deaths
 }
 
+// queued are the tasks that are in Redis.
+func (c *chaos) queued() map[string]bool {
+	all := map[string]bool{}
+	keys := c.rdb.Scan(context.Background(), 0, "asynq:*:t:*", 1000).Iterator()
+	for keys.Next(context.Background()) {
+		_, id, _ := strings.Cut(keys.Val(), "}:t:")
+		id, _ = tasks.SplitQueueID(id)
+		all[id] = true
+	}
+	must(c.t, keys.Err())
+	return all
+}
+
 // account says what became of every task whose enqueue was acknowledged.
 func (c *chaos) account() {
 	executed := c.sim.EmqIDs()
 	unknown, deaths := c.reasons()
-	var delivered, dead, lost, twice, byUnknown, byLease, unexplained, broken int
+	queued := c.queued()
+	var delivered, dead, waiting, lost, twice, byUnknown, byLease, unexplained, broken int
 	for id, onUnknown := range c.acked {
 		n := executed[id]
 		entry, err := c.store.Get(context.Background(), tasks.AppDefault, id)
@@ -453,6 +474,8 @@ func (c *chaos) account() {
 			delivered++
 		case err == nil && entry.State == dlq.StateDead:
 			dead++
+		case queued[id]:
+			waiting++
 		default:
 			lost++
 			c.t.Errorf("%s is lost: not executed, no dead letter (%v)", id, err)
@@ -483,7 +506,7 @@ func (c *chaos) account() {
 	row("acknowledged tasks", len(c.acked))
 	row("  delivered", delivered)
 	row("  dead letters", dead)
-	row("  still queued", max(0, c.waiting()))
+	row("  still queued", waiting)
 	row("  lost", lost)
 	row("sent more than once", twice)
 	row("  after an unknown outcome", byUnknown)
