@@ -2,6 +2,7 @@
 
 # The one place that says which linter; `go run` builds it into Go's own cache.
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # Inputs for each fuzz target. A count, no time: with a time, Go before 1.27
 # now and then reports its own deadline as a failure (golang/go#75804).
 FUZZTIME  ?= 100000x
@@ -12,7 +13,7 @@ SEED      ?=
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race vet fmt fuzz chaos bench lint ci
+.PHONY: help build test race vet fmt fuzz chaos bench lint vuln ci
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +52,9 @@ bench: ## run the benchmarks; BENCH selects by name
 
 lint: ## run golangci-lint (the first run builds it: about three minutes)
 	go run $(GOLANGCI) run ./...
+
+vuln: ## look for known vulnerabilities (asks vuln.go.dev; not part of CI)
+	@go run $(GOVULNCHECK) ./... || { echo "make vuln: see above: vulnerabilities, or its database at vuln.go.dev is out of reach"; exit 1; }
 
 ci: ## everything that CI does
 	bash .ci/run

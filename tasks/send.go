@@ -3,6 +3,7 @@ package tasks
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -17,6 +18,10 @@ const (
 	pushMost  = 100
 	pushBytes = 256 << 10
 )
+
+// answerKept is how long Redis remembers its answer to a push: longer than a Redis client
+// repeats a command.
+const answerKept = time.Minute
 
 // newsFor is how long there is no further news of a queue: workers that had some look
 // often for longer than that.
@@ -34,6 +39,9 @@ func newsKey(queue string) string { return "asynq:{" + queue + "}:news" }
 var pushSource string
 
 var pushScript = redis.NewScript(pushSource)
+
+// pushKept is the place of answerKept among the script's arguments.
+const pushKept = 5
 
 // A push is one script call that queues tasks of a batch.
 type push struct {
@@ -61,11 +69,16 @@ func pushes(batch []*enqueueItem) []*push {
 		if p == nil || len(p.items) == pushMost || p.bytes > pushBytes {
 			p = &push{recorded: recorded{
 				hash: pushScript.Hash(), source: pushSource,
-				keys: []string{item.command.keys[1], newsKey(item.queue)},
-				args: []any{TaskKey(item.queue, ""), item.command.args[2], NewsChannel(item.task.App), item.queue, newsFor.Milliseconds()},
+				keys: []string{item.command.keys[1], newsKey(item.queue), "asynq:{" + item.queue + "}:pushed:" + rand.Text()[:16]},
+				args: []any{TaskKey(item.queue, ""), item.command.args[2], NewsChannel(item.task.App), item.queue, newsFor.Milliseconds(), 0},
 			}}
 			open[item.queue] = p
 			all = append(all, p)
+		}
+		if !item.task.given {
+			// A given ID is known as taken when its task has ended; of another one only this
+			// tells that the task was queued already.
+			p.args[pushKept] = int(answerKept.Seconds())
 		}
 		p.args = append(p.args, item.task.QueueID(), item.command.args[0])
 		p.items = append(p.items, i)

@@ -47,9 +47,7 @@ func TestPushStoresWhatAsynqWould(t *testing.T) {
 	}
 	want := dump(t, plain)
 	want[AppsKey] = []string{"default"}
-	if err := ours.Del(t.Context(), newsKey(receipts[0].Queue)).Err(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, ours.Del(t.Context(), append(ours.Keys(t.Context(), "asynq:*:pushed:*").Val(), newsKey(receipts[0].Queue))...).Err()) // emq's own notes
 	equal(t, "everything in Redis", dump(t, ours), want)
 }
 
@@ -263,4 +261,55 @@ func TestEncodeWritesWhatEncodingJSONWould(t *testing.T) {
 			t.Fatalf("wrote %s\nwant  %s", got, plain)
 		}
 	})
+}
+
+// TestPushIsNotRepeated: a Redis client repeats a push whose answer was lost, when a
+// worker may have ended the tasks already.
+func TestPushIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	_, rdb := redistest.Mini(t)
+	ctx := t.Context()
+	var repeat repeater
+	rdb.AddHook(&repeat)
+	c, err := NewClient(ClientConfig{Redis: rdb})
+	must(t, err)
+	_, err = c.Enqueue(ctx, text("warm-up")) // loads the script
+	must(t, err)
+	repeat.between = func() { // a worker is that quick
+		for _, key := range rdb.Keys(ctx, "asynq:*:t:*").Val() {
+			rdb.Del(ctx, key)
+		}
+		rdb.Del(ctx, rdb.Keys(ctx, "asynq:*:pending").Val()...)
+	}
+	receipts, err := c.EnqueueMany(ctx, []Task{{Payload: text("a")}, {Payload: text("b")}, {Payload: text("c"), ID: "given"}})
+	must(t, err)
+	for _, r := range receipts {
+		must(t, r.Err)
+	}
+	if !repeat.done {
+		t.Fatal("no push was repeated: nothing is shown")
+	}
+	if left := rdb.Keys(ctx, "asynq:*:t:*").Val(); len(left) != 0 {
+		t.Errorf("queued once more: %q", left)
+	}
+}
+
+// repeater runs the first push after between is set twice.
+type repeater struct {
+	between func()
+	done    bool
+}
+
+func (*repeater) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*repeater) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (r *repeater) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if r.between == nil || r.done || !slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Name() == "evalsha" && cmd.Args()[1] == pushScript.Hash() }) {
+			return err
+		}
+		r.done = true
+		r.between()
+		return next(ctx, cmds)
+	}
 }

@@ -263,7 +263,7 @@ func TestStateIsAsynqs(t *testing.T) {
 				}
 				all[part] = z[0].Member
 			default:
-				if !strings.HasPrefix(part, "fetched:") && part != "news" { // emq's own notes
+				if !strings.HasPrefix(part, "fetched:") && !strings.HasPrefix(part, "pushed:") && part != "news" { // emq's own notes
 					all[part] = rdb.Get(ctx, key).Val()
 				}
 			}

@@ -60,6 +60,7 @@ func (w *Worker) settle(ctx context.Context, a *attempt) error {
 	case cutShort:
 		// This worker stops, or lost its lease: no fault of the call.
 		w.remember(ctx, a, false)
+		w.line(a, endRetry, nextIn(0))
 		return w.back(a, frontDelay, "cut short")
 
 	case v.Class == errclass.ClassNeedsHuman && v.Scope == errclass.ScopeApp:
