@@ -151,6 +151,28 @@ func TestDoCutsHugeBodies(t *testing.T) {
 	}
 }
 
+// TestDoCutsEndlessBodies: of a body that never ends no more is read than is kept, and
+// the connection is given up.
+func TestDoCutsEndlessBodies(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{}, 1)
+	s := newServer(t)
+	s.onCall = func(w http.ResponseWriter, _ *http.Request) {
+		part := bytes.Repeat([]byte("y"), 64<<10)
+		for {
+			if _, err := w.Write(part); err != nil {
+				ended <- struct{}{}
+				return
+			}
+		}
+	}
+	answer := mustDo(t, newClient(t, s.URL), post)
+	if len(answer.Body) != AnswerBodyMax || !answer.Truncated {
+		t.Errorf("%d bytes, truncated %v", len(answer.Body), answer.Truncated)
+	}
+	<-ended
+}
+
 func TestDoFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	var leaked atomic.Int64

@@ -174,6 +174,21 @@ func TestBrokenExchanges(t *testing.T) {
 			want:    TransportTimeout, status: 200,
 		},
 		{
+			name: "body drop by drop",
+			script: func(c *net.TCPConn, r *bufio.Reader) {
+				readRequest(r)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+				for {
+					if _, err := io.WriteString(c, "1\r\nx\r\n"); err != nil {
+						return
+					}
+					time.Sleep(patience / 50)
+				}
+			},
+			timeout: patience,
+			want:    TransportTimeout, status: 200,
+		},
+		{
 			name: "not HTTP",
 			script: func(c *net.TCPConn, r *bufio.Reader) {
 				readRequest(r)
@@ -188,6 +203,18 @@ func TestBrokenExchanges(t *testing.T) {
 				readRequest(r)
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 4*headerMaxBytes)+"\r\n\r\n")
 				stall(c)
+			},
+			want: TransportOther,
+		},
+		{
+			name: "small headers without end",
+			script: func(c *net.TCPConn, r *bufio.Reader) {
+				readRequest(r)
+				for text := "HTTP/1.1 200 OK\r\n"; ; text = strings.Repeat("X: x\r\n", 1000) {
+					if _, err := io.WriteString(c, text); err != nil {
+						return
+					}
+				}
 			},
 			want: TransportOther,
 		},
