@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"runtime"
 	"slices"
 	"sync"
@@ -30,41 +29,6 @@ const (
 	registerEvery    = 10 * time.Second
 	generatedIDBytes = 26
 )
-
-// ErrMaybeQueued is wrapped by an error of Redis after which the task may be queued all
-// the same: its command was on the way when the answer was lost, late or none of those
-// that emq knows. (A Redis client that repeats commands by itself hides which try an answer
-// is to: with max_retries=-1 in its URL, whatever Redis refuses is known not to be queued.)
-// After any other error but ErrDuplicate and ErrNotDurable it is not
-// queued. Under an ID of the caller's own, to enqueue it again is safe whichever it was:
-// it is queued now, or the answer is ErrDuplicate. (A made-up ID is only known as taken
-// while its task waits or is dead.)
-var ErrMaybeQueued = errors.New("may be queued")
-
-func maybeQueued(err error) error { return fmt.Errorf("%w: %w", ErrMaybeQueued, late(err)) }
-func notQueued(err error) error   { return fmt.Errorf("not queued: %w", late(err)) }
-
-// late says of whom an error is that only tells that time is up.
-func late(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("Redis has not answered in time: %w", err) //nolint:staticcheck // a name
-	}
-	return err
-}
-
-// unqueued is the error for a task whose command failed. A refusal, by Redis or of the
-// connection, is only certain to be about the first try where the Redis client makes no
-// second one by itself.
-func (c *Client) unqueued(err error) error {
-	_, refused := errors.AsType[redis.Error](err)
-	if network, is := errors.AsType[*net.OpError](err); is && network.Op == "dial" {
-		refused = true
-	}
-	if refused && c.triesOnce {
-		return notQueued(err)
-	}
-	return maybeQueued(err)
-}
 
 // ErrDuplicate is wrapped by the error for a task whose ID is taken: by a task
 // that waits or runs, by a dead letter, or by one delivered not long ago.
@@ -97,7 +61,6 @@ type Client struct {
 
 	senders    sync.Map // queue -> *sender
 	durable    bool
-	triesOnce  bool // the Redis client repeats no command
 	mu         sync.Mutex
 	registered map[string]time.Time // queue -> when its name was last written
 	ways       map[redis.UniversalClient]knownWay
@@ -121,13 +84,11 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Timeout < 0 {
 		return nil, &FieldError{Field: "ClientConfig.Timeout", Value: cfg.Timeout.String(), Bound: "must not be negative"}
 	}
-	single, is := cfg.Redis.(*redis.Client)
-	triesOnce := is && single.Options().MaxRetries == 0
 	record := &recorder{UniversalClient: cfg.Redis}
 	return &Client{
 		redis: cfg.Redis, app: cfg.App, timeout: cfg.Timeout,
 		record: record, asynq: asynq.NewClientFromRedisClient(record),
-		registered: map[string]time.Time{}, durable: cfg.Durable, triesOnce: triesOnce, ways: map[redis.UniversalClient]knownWay{},
+		registered: map[string]time.Time{}, durable: cfg.Durable, ways: map[redis.UniversalClient]knownWay{},
 	}, nil
 }
 

@@ -81,7 +81,9 @@ func (c *Client) sendTo(ctx context.Context, node redis.UniversalClient, calls [
 	run := func(calls []*push, send func(*push, redis.Pipeliner) *redis.Cmd) (cmds []*redis.Cmd, got func() Durability) {
 		pipe := node.Pipeline()
 		for _, call := range calls {
-			cmds = append(cmds, send(call, pipe))
+			cmd := send(call, pipe)
+			call.log.sentAs(cmd)
+			cmds = append(cmds, cmd)
 		}
 		limit := durableWait
 		if deadline, bounded := ctx.Deadline(); bounded {
@@ -118,7 +120,7 @@ func (c *Client) sendTo(ctx context.Context, node redis.UniversalClient, calls [
 	for i, call := range calls {
 		list, err := call.answers(cmds[i])
 		if err != nil {
-			call.fail(batch, c.unqueued(err))
+			call.fail(batch, call.log.failure(err))
 			continue
 		}
 		for j, at := range call.items {

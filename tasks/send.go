@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,8 +21,11 @@ const (
 )
 
 // answerKept is how long Redis remembers its answer to a push: longer than a Redis client
-// repeats a command.
-const answerKept = time.Minute
+// repeats a command. pushKept is its place among the script's arguments.
+const (
+	answerKept = time.Minute
+	pushKept   = 5
+)
 
 // newsFor is how long there is no further news of a queue: workers that had some look
 // often for longer than that.
@@ -40,14 +44,19 @@ var pushSource string
 
 var pushScript = redis.NewScript(pushSource)
 
-// pushKept is the place of answerKept among the script's arguments.
-const pushKept = 5
-
 // A push is one script call that queues tasks of a batch.
 type push struct {
 	recorded
 	items []int // in the order of the answers
 	bytes int
+	log   *writeLog
+}
+
+// watch puts a log in the place of the first argument.
+func (p *push) watch() {
+	p.args = slices.Clone(p.args)
+	p.log = &writeLog{arg: p.args[0]}
+	p.args[0] = p.log
 }
 
 // pushes makes the script calls for the composed tasks of a batch. Those that asynq
@@ -84,6 +93,9 @@ func pushes(batch []*enqueueItem) []*push {
 		p.items = append(p.items, i)
 		p.bytes += len(item.payload)
 	}
+	for _, p := range all {
+		p.watch()
+	}
 	return all
 }
 
@@ -117,6 +129,7 @@ func (c *Client) send(ctx context.Context, batch []*enqueueItem) []int64 {
 	fresh := c.register(ctx, pipe, batch)
 	for i, call := range calls {
 		cmds[i] = call.evalSHA(ctx, pipe)
+		call.log.sentAs(cmds[i])
 	}
 	_, _ = pipe.Exec(ctx) // each command is looked at by itself
 	c.reload(ctx, calls, cmds)
@@ -124,7 +137,7 @@ func (c *Client) send(ctx context.Context, batch []*enqueueItem) []int64 {
 		list, err := call.answers(cmds[i])
 		for j, at := range call.items {
 			if err != nil {
-				batch[at].fail(c.unqueued(err))
+				batch[at].fail(call.log.failure(err))
 			} else {
 				answers[at] = list[j]
 			}
@@ -141,6 +154,7 @@ func (c *Client) reload(ctx context.Context, calls []*push, cmds []*redis.Cmd) {
 	for i, cmd := range cmds {
 		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 			cmds[i] = calls[i].eval(ctx, pipe)
+			calls[i].log.sentAs(cmds[i])
 		}
 	}
 	if pipe.Len() > 0 {
@@ -172,7 +186,7 @@ func (c *Client) settleConflicts(ctx context.Context, batch []*enqueueItem, answ
 				batch[i].fail(fmt.Errorf("ended not long ago: %w", ErrDuplicate))
 			}
 		case err != nil:
-			batch[i].fail(maybeQueued(err))
+			batch[i].fail(maybeQueued(err)) // something under this ID is, perhaps this
 		case !bytes.Contains(msg, batch[i].payload):
 			batch[i].fail(fmt.Errorf("already queued: %w", ErrDuplicate))
 		}

@@ -94,7 +94,8 @@ func (s *sender) work() {
 
 func (s *sender) send(some []*single) {
 	// Each caller waits as long as its own context lets it; what is on its way goes on.
-	ctx, cancel := context.WithTimeout(context.Background(), s.client.timeout)
+	// A little less than a caller without a deadline waits, who so hears what happened.
+	ctx, cancel := context.WithTimeout(context.Background(), s.client.timeout-s.client.timeout/10)
 	defer cancel()
 	batch := make([]*enqueueItem, len(some))
 	for i, one := range some {

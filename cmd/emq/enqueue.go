@@ -26,6 +26,7 @@ type enqueueFlags struct {
 	file      string
 	keepGoing bool
 	json      bool
+	durable   bool
 }
 
 func newEnqueueCmd(e *env) *cobra.Command {
@@ -79,6 +80,7 @@ so on, which are reported one by one.`,
 	flags.DurationVar(&f.maxAge, "max-age", tasks.MaxAgeDefault, "time until the last attempt")
 	flags.StringVarP(&f.file, "file", "f", "", `file of tasks, one JSON envelope a line; "-" for standard input`)
 	flags.BoolVar(&f.keepGoing, "keep-going", false, "with -f: queue the good lines although there are bad ones")
+	flags.BoolVar(&f.durable, "durable", false, "wait until each task is on Redis' disk or on a replica, and fail otherwise")
 	settingFlags(flags, "app")
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagFilename("file", "jsonl") // fails for an unknown flag only
@@ -161,7 +163,7 @@ func (e *env) enqueueOne(cmd *cobra.Command, f *enqueueFlags) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	b, err := e.backend(cmd)
+	b, err := e.producer(cmd, f)
 	if err != nil {
 		return err
 	}
@@ -185,6 +187,15 @@ func (e *env) enqueueOne(cmd *cobra.Command, f *enqueueFlags) error {
 		return receipts[0].Err
 	}
 	return nil
+}
+
+// producer connects to Redis for the tasks that the flags describe.
+func (e *env) producer(cmd *cobra.Command, f *enqueueFlags) (*backend, error) {
+	b, err := e.backend(cmd)
+	if err == nil && f.durable {
+		b.client, err = tasks.NewClient(tasks.ClientConfig{Redis: b.redis, App: b.cfg.appOrDefault(), Durable: true})
+	}
+	return b, err
 }
 
 // queuedAs has a receipt for each task that one was queued as: itself, or the
@@ -232,11 +243,13 @@ type enqueueResult struct {
 	App    string `json:"app,omitempty"`
 	Queue  string `json:"queue,omitempty"`
 	Result string `json:"result"`
-	Error  string `json:"error,omitempty"`
+	// With --durable: where it is known to be.
+	Durability tasks.Durability `json:"durability,omitempty"`
+	Error      string           `json:"error,omitempty"`
 }
 
 func newResult(line int, r tasks.Receipt) enqueueResult {
-	out := enqueueResult{Line: line, ID: r.ID, App: r.App, Queue: r.Queue, Result: resultQueued}
+	out := enqueueResult{Line: line, ID: r.ID, App: r.App, Queue: r.Queue, Result: resultQueued, Durability: r.Durability}
 	if r.Err != nil {
 		out.Result, out.Error = resultFailed, r.Err.Error()
 		if errors.Is(r.Err, tasks.ErrDuplicate) {

@@ -44,7 +44,7 @@ func (e *env) enqueueFile(cmd *cobra.Command, f *enqueueFlags) error {
 		return &usageError{err}
 	}
 	defer func() { in.close() }()
-	b, err := e.backend(cmd)
+	b, err := e.producer(cmd, f)
 	if err != nil {
 		return err
 	}
