@@ -54,7 +54,7 @@ lint: ## run golangci-lint (the first run builds it: about three minutes)
 	go run $(GOLANGCI) run ./...
 
 vuln: ## look for known vulnerabilities (asks vuln.go.dev; not part of CI)
-	@go run $(GOVULNCHECK) ./... || { echo "make vuln: see above: vulnerabilities, or its database at vuln.go.dev is out of reach"; exit 1; }
+	@go run $(GOVULNCHECK) ./... || { echo "make vuln: see above: vulnerabilities, or nothing was checked because vuln.go.dev is out of reach"; exit 1; }
 
 ci: ## everything that CI does
 	bash .ci/run
