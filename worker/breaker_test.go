@@ -131,10 +131,17 @@ func TestLostAnswersSpendAttempts(t *testing.T) {
 	}
 	w.run(worker)
 	w.idle()
+	twice := 0
 	for _, id := range ids {
-		if n := w.executed(id); n != 2 {
+		// A connection that broke before the call was carried out spends an attempt as well.
+		n := w.executed(id)
+		twice += n / 2
+		if n < 1 || n > 2 {
 			t.Errorf("%s, of two attempts, was executed %d times", id, n)
 		}
+	}
+	if twice < len(ids)/2 {
+		t.Errorf("%d of %d tasks were executed twice: the attempts are not used", twice, len(ids))
 	}
 }
 
