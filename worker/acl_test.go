@@ -91,12 +91,13 @@ func TestACL(t *testing.T) {
 	bad := w.enqueue(tasks.GroupAddMembers{GroupID: group, Usernames: []string{"nobody"}}, tasks.ID("bad"))
 	retried := w.enqueue(text("u3"), tasks.ID("retried"))
 	w.fault(simulator.Fault{Path: "/messages/*", BodyContains: "u3", Status: 503, Times: 1})
-	entry := w.dead(bad)
+	w.dead(bad)
 	w.user("nobody")
 	by := dlq.Actor{Name: "operator"}
 	must(t, w.store.Resend(ctx, tasks.AppDefault, bad, by))
 	w.idle()
-	if entry, err = w.store.Get(ctx, tasks.AppDefault, bad); err != nil || entry.State != dlq.StateResolved {
+	entry, err := w.store.Get(ctx, tasks.AppDefault, bad)
+	if err != nil || entry.State != dlq.StateResolved {
 		t.Errorf("resent: %+v, %v", entry.State, err)
 	}
 	for _, id := range []string{good, retried} {

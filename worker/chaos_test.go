@@ -143,7 +143,7 @@ func (c *chaos) way(api *toxiproxy.ApiServer, name string) *toxiproxy.Proxy {
 func (c *chaos) run() {
 	var loops sync.WaitGroup
 	live, end := context.WithCancel(context.Background()) // workers
-	make, enough := context.WithCancel(context.Background())
+	making, enough := context.WithCancel(context.Background())
 	defer end()
 	defer enough()
 	var workers sync.WaitGroup
@@ -151,9 +151,9 @@ func (c *chaos) run() {
 		workers.Go(func() { c.supervise(live, i) })
 	}
 	for i := range chaosMakers {
-		loops.Go(func() { c.produce(make, i) })
+		loops.Go(func() { c.produce(making, i) })
 	}
-	loops.Go(func() { c.operate(make) })
+	loops.Go(func() { c.operate(making) })
 
 	for until := time.Now().Add(c.length); time.Now().Before(until); {
 		c.event()

@@ -165,10 +165,10 @@ func TestPoison(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redisserver.Options{AppendFsync: "always"})
 	w := newWorldOn(t, server.URL(), redistest.Client(t, server), simulator.Config{})
-	real, err := url.Parse(w.easemob)
+	actual, err := url.Parse(w.easemob)
 	must(t, err)
 	var child atomic.Pointer[os.Process]
-	forward := httputil.NewSingleHostReverseProxy(real)
+	forward := httputil.NewSingleHostReverseProxy(actual)
 	forward.ErrorLog = nil
 	deadly := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -73,13 +73,13 @@ func TestNoSecretIsShown(t *testing.T) {
 
 	sim, err := simulator.New(simulator.Config{Apps: []simulator.App{{Key: app, ClientID: "id", ClientSecret: clientSecret}}})
 	must(t, err)
-	real := httptest.NewServer(sim)
-	defer real.Close()
+	actual := httptest.NewServer(sim)
+	defer actual.Close()
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("a redirect was followed, with %q", r.Header.Get("Authorization"))
 	}))
 	defer elsewhere.Close()
-	target, err := url.Parse(real.URL)
+	target, err := url.Parse(actual.URL)
 	must(t, err)
 	forward := httputil.NewSingleHostReverseProxy(target)
 	hostile := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
