@@ -77,10 +77,11 @@ type chaos struct {
 	sim    *simulator.Simulator
 	store  *dlq.Store
 
-	workers, makers *toxiproxy.Proxy // the ways to Redis
-	easemob         string
-	log             *os.File // of all workers
-	group           string
+	workers, makers       *toxiproxy.Proxy // the ways to Redis
+	workersURL, makersURL string
+	easemob               string
+	log                   *os.File // of all workers
+	group                 string
 
 	mu       sync.Mutex
 	children [chaosWorkers]*exec.Cmd
@@ -109,6 +110,7 @@ func newChaos(t *testing.T, seed uint64, length time.Duration) *chaos {
 	must(t, err)
 	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	c.workers, c.makers = c.way(api, "workers"), c.way(api, "makers")
+	c.workersURL, c.makersURL = "redis://"+c.workers.Listen, "redis://"+c.makers.Listen
 	client, err := tasks.NewClient(tasks.ClientConfig{Redis: c.rdb})
 	must(t, err)
 	c.store, err = dlq.New(dlq.Config{Redis: c.rdb, Client: client})
@@ -199,7 +201,7 @@ func (c *chaos) waiting() int {
 func (c *chaos) supervise(ctx context.Context, i int) {
 	for ctx.Err() == nil {
 		cmd := exec.Command(os.Args[0], "-test.run=^$")
-		cmd.Env = append(os.Environ(), childEasemob+"="+c.easemob, childRedis+"=redis://"+c.workers.Listen)
+		cmd.Env = append(os.Environ(), childEasemob+"="+c.easemob, childRedis+"="+c.workersURL)
 		cmd.Stderr = c.log
 		if err := cmd.Start(); err != nil {
 			c.t.Error(err)
@@ -215,7 +217,7 @@ func (c *chaos) supervise(ctx context.Context, i int) {
 
 // produce enqueues through a client of its own, and repeats what failed under the same ID.
 func (c *chaos) produce(ctx context.Context, i int) {
-	rdb, err := tasks.OpenRedis("redis://" + c.makers.Listen)
+	rdb, err := tasks.OpenRedis(c.makersURL)
 	if err != nil {
 		c.t.Error(err)
 		return
