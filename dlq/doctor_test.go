@@ -195,17 +195,17 @@ func TestExamineReplica(t *testing.T) {
 // TestExamineCluster sees each master of a Cluster by itself.
 func TestExamineCluster(t *testing.T) {
 	t.Parallel()
-	addrs := redistest.Cluster(t, 2)
-	w := newWorld(t, redistest.ClusterClient(t, addrs)).timely()
-	one := redis.NewClient(&redis.Options{Addr: addrs[1]})
+	servers := redistest.Cluster(t, 2)
+	w := newWorld(t, redistest.ClusterClient(t, servers)).timely()
+	one := redis.NewClient(&redis.Options{Addr: servers[1].Addr()})
 	defer func() { _ = one.Close() }()
 	w.ok(one.ConfigSet(w.ctx, "maxmemory-policy", "allkeys-random").Err())
 	w.die("a", forbidden)
 	w.finds("scripts ok", -1)
-	if f := w.finds("maxmemory-policy fail", -1); !strings.HasPrefix(f.What.En, addrs[1]+": ") {
+	if f := w.finds("maxmemory-policy fail", -1); !strings.HasPrefix(f.What.En, servers[1].Addr()+": ") {
 		t.Errorf("%+v", f)
 	}
-	if f := w.finds("maxmemory-policy ok", -1); !strings.HasPrefix(f.What.En, addrs[0]+": ") {
+	if f := w.finds("maxmemory-policy ok", -1); !strings.HasPrefix(f.What.En, servers[0].Addr()+": ") {
 		t.Errorf("%+v", f)
 	}
 }

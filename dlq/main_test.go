@@ -371,9 +371,9 @@ func TestInMemory(t *testing.T) {
 // over several slots and scripts that touch keys outside their own.
 func TestOnCluster(t *testing.T) {
 	t.Parallel()
-	addrs := redistest.Cluster(t, 3)
+	servers := redistest.Cluster(t, 3)
 	for _, b := range behaviours {
-		rdb := redistest.ClusterClient(t, addrs)
+		rdb := redistest.ClusterClient(t, servers)
 		if err := flush(t.Context(), rdb); err != nil {
 			t.Fatal(err)
 		}

@@ -104,11 +104,11 @@ func TestNotDurable(t *testing.T) {
 
 func TestDurableOnCluster(t *testing.T) {
 	t.Parallel()
-	addrs := redistest.Cluster(t, 3)
-	client, ctx := durableClient(t, "redis://"+addrs[0]+"?cluster=true"), context.Background()
+	servers := redistest.Cluster(t, 3)
+	client, ctx := durableClient(t, redistest.ClusterURL(servers)), context.Background()
 	receipts, err := client.EnqueueMany(ctx, []Task{{Payload: text("u1")}, {Payload: GroupDelete{GroupID: "1"}}, {Payload: UserDelete{Username: "u1"}}})
 	must(t, err)
-	cluster := redistest.ClusterClient(t, addrs)
+	cluster := redistest.ClusterClient(t, servers)
 	for _, r := range receipts {
 		if !errors.Is(r.Err, ErrNotDurable) { // its masters have neither replicas nor files
 			t.Errorf("%s: %v", r.Queue, r.Err)

@@ -77,20 +77,7 @@ func TestRedisStates(t *testing.T) {
 			after := len(w.sim.Executed())
 			w.eventually("work after it", func() bool { return len(w.sim.Executed()) > after+20 })
 			stop()
-			w.eventually("an end of what waits", func() bool {
-				queues, err := w.store.Queues(ctx, tasks.AppDefault)
-				n := 0
-				for _, q := range queues {
-					n += q.Pending + q.Active + q.Scheduled + q.Retry
-				}
-				return err == nil && n == 0
-			})
-			lost := 0
-			for _, id := range made.acked {
-				if w.executed(id) == 0 {
-					lost++
-				}
-			}
+			lost := made.lost(w)
 			t.Logf("%s: %d acknowledged, %d lost; %d enqueues met an error", name, len(made.acked), lost, made.failed)
 			if lost > 0 && name != "flushed" {
 				t.Errorf("%d of %d acknowledged tasks are lost", lost, len(made.acked))
@@ -165,4 +152,33 @@ func (m *maker) start() (stop func()) {
 	stop = sync.OnceFunc(func() { cancel(); loops.Wait(); _ = rdb.Close() })
 	m.t.Cleanup(stop)
 	return stop
+}
+
+// lost waits until nothing waits any more, and counts the acknowledged tasks that were
+// neither executed nor became a dead letter.
+func (m *maker) lost(w *world) int {
+	m.t.Helper()
+	ctx := context.Background()
+	w.eventually("an end of what waits", func() bool {
+		queues, err := w.store.Queues(ctx, tasks.AppDefault)
+		n := 0
+		for _, q := range queues {
+			n += q.Pending + q.Active + q.Scheduled + q.Retry
+		}
+		return err == nil && n == 0
+	})
+	executed := map[string]bool{}
+	for _, e := range w.sim.Executed() {
+		executed[e.EmqID] = true
+	}
+	lost := 0
+	for _, id := range m.acked {
+		if executed[id] {
+			continue
+		}
+		if _, err := w.store.Get(ctx, tasks.AppDefault, id); err != nil {
+			lost++
+		}
+	}
+	return lost
 }
