@@ -428,23 +428,45 @@ func Redact(payload json.RawMessage) json.RawMessage {
 	return out
 }
 
+// Secrets returns the values that Redact would hide, each once.
+func Secrets(payload json.RawMessage) []string {
+	var v any
+	if decodeStrict(payload, &v) != nil {
+		return nil
+	}
+	var found []string
+	eachSecret(v, func(object map[string]any, key string) {
+		if secret, ok := object[key].(string); ok && secret != "" && !slices.Contains(found, secret) {
+			found = append(found, secret)
+		}
+	})
+	return found
+}
+
 // redact hides secrets in place and says whether there were any.
 func redact(v any) (found bool) {
+	eachSecret(v, func(object map[string]any, key string) {
+		object[key] = hidden
+		found = true
+	})
+	return found
+}
+
+// eachSecret calls do for each member of an object that is a secret by its name.
+func eachSecret(v any, do func(object map[string]any, key string)) {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, value := range v {
 			switch strings.ToLower(key) { // a raw call may spell them anyhow
 			case "password", "newpassword", "client_secret", "access_token":
-				v[key] = hidden
-				found = true
+				do(v, key)
 			default:
-				found = redact(value) || found
+				eachSecret(value, do)
 			}
 		}
 	case []any:
 		for _, value := range v {
-			found = redact(value) || found
+			eachSecret(value, do)
 		}
 	}
-	return found
 }

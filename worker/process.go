@@ -238,6 +238,7 @@ func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
 	}
 	w.call(ctx, a)
 	a.verdict = w.classify(a)
+	a.hideSecrets()
 	word = wordOf(a)
 	w.metrics.call(a)
 	if a.limited() {
@@ -247,6 +248,23 @@ func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
 		w.noteUnknown(ctx, a)
 	}
 	return true, nil
+}
+
+// hideSecrets takes the passwords that a call set out of what is kept of its answer. The
+// rules have read it as it was.
+func (a *attempt) hideSecrets() {
+	v := &a.verdict
+	if v.Class == errclass.ClassSuccess && !v.Unknown && len(v.Failed) == 0 && v.Mend == errclass.MendNone {
+		return // nothing is kept
+	}
+	for _, secret := range tasks.Secrets(a.raw) {
+		a.evidence.Body = []byte(easemob.Hide(string(a.evidence.Body), secret))
+		v.Error, v.Description = easemob.Hide(v.Error, secret), easemob.Hide(v.Description, secret)
+		for i := range v.Failed {
+			f := &v.Failed[i]
+			f.Error, f.Description = easemob.Hide(f.Error, secret), easemob.Hide(f.Description, secret)
+		}
+	}
 }
 
 // noteUnknown keeps an answer that no rule knew, for whoever writes the rule. The

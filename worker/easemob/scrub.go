@@ -25,21 +25,36 @@ type scrubber struct {
 }
 
 func newScrubber(secret string) *scrubber {
-	s := &scrubber{
-		secrets: []string{secret, url.QueryEscape(secret), url.PathEscape(secret)},
+	return &scrubber{
+		secrets: spellings(secret),
 		// Closed or not: the text may have been cut within the token.
 		accessToken: regexp.MustCompile(`("access_token"\s*:\s*")(?:[^"\\]|\\.)*`),
 	}
+}
+
+// spellings are how an echo would carry a secret, the longest first: one may hold
+// another.
+func spellings(secret string) []string {
+	list := []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
 	for _, html := range []bool{true, false} {
 		once := jsonEscape(secret, html)
 		// Twice is how JSON quoted within JSON shows it.
-		s.secrets = append(s.secrets, once, strings.ReplaceAll(once, "/", `\/`), jsonEscape(once, html))
+		list = append(list, once, strings.ReplaceAll(once, "/", `\/`), jsonEscape(once, html))
 	}
-	slices.Sort(s.secrets)
-	s.secrets = slices.Compact(s.secrets)
-	// The longest first: one spelling may hold another.
-	slices.SortFunc(s.secrets, func(a, b string) int { return len(b) - len(a) })
-	return s
+	slices.Sort(list)
+	list = slices.Compact(list)
+	slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) })
+	return list
+}
+
+// Hide blots a secret of the caller's out of a text, such as a password out of the answer
+// to the call that set it. One of less than 16 bytes is hidden only where it stands alone.
+func Hide(text, secret string) string {
+	clean := []byte(text)
+	for _, spelling := range spellings(secret) {
+		clean = blot(clean, spelling)
+	}
+	return string(clean)
 }
 
 // jsonEscape returns s as it stands between the quotes of a JSON string.
@@ -100,12 +115,22 @@ func find(text []byte, secret string) int {
 			return -1
 		}
 		at, end := from+i, from+i+len(secret)
-		if len(secret) >= looseBytes ||
-			(at == 0 || !wordByte(text[at-1])) && (end == len(text) || !wordByte(text[end])) {
+		if len(secret) >= looseBytes || !wordBefore(text[:at]) && (end == len(text) || !wordByte(text[end])) {
 			return at
 		}
 		from = at + 1
 	}
+}
+
+// wordBefore says whether text ends within a word. An escape of JSON's or of a URL's is
+// not part of one, though it may end with a letter.
+func wordBefore(text []byte) bool {
+	n := len(text)
+	if n == 0 || !wordByte(text[n-1]) {
+		return false
+	}
+	escaped := n > 1 && text[n-2] == '\\' || n > 2 && text[n-3] == '%' || n > 5 && text[n-6] == '\\' && text[n-5] == 'u'
+	return !escaped
 }
 
 func wordByte(b byte) bool {

@@ -173,6 +173,7 @@ func TestScrub(t *testing.T) {
 		{"secret", "", `{"client_secret":"secret"}`, `{"client_secret":"[hidden]"}`},
 		{"secret", "", "client_secret=secret&x", "client_secret=[hidden]&x"},
 		{"secret", "", "secret", "[hidden]"},
+		{"secret", "", `"\u003csecret\u003e %3Csecret \nsecret"`, `"\u003c[hidden]\u003e %3C[hidden] \n[hidden]"`},
 		{"secret", "tok", "Bearer tok, token", "Bearer [hidden], token"},
 		{`a"b\c`, "", `"a\"b\\c"`, `"[hidden]"`},
 		{"a<b", "", `a\u003cb a<b a%3Cb`, "[hidden] [hidden] [hidden]"},
