@@ -28,19 +28,20 @@ const (
 
 // Actions that the audit knows beside those of events.
 const (
-	ActionStart       = "start"  // an operation
-	ActionCancel      = "cancel" // an operation
-	ActionRate        = "rate"   // of an operation
-	ActionAcknowledge = "ack"    // a cause
-	ActionIgnore      = "ignore" // a cause
-	ActionReopen      = "reopen" // a cause
-	ActionHold        = "hold"   // an app or a family
-	ActionClear       = "clear"  // a hold or a limit
-	ActionPause       = "pause"  // a queue
-	ActionResume      = "resume" // a queue
-	ActionLimit       = "limit"  // an endpoint
-	ActionImport      = "import" // dead letters
-	ActionExport      = "export" // dead letters, with the secrets of their payloads
+	ActionStart       = "start"   // an operation
+	ActionCancel      = "cancel"  // an operation
+	ActionRate        = "rate"    // of an operation
+	ActionAcknowledge = "ack"     // a cause
+	ActionIgnore      = "ignore"  // a cause
+	ActionReopen      = "reopen"  // a cause
+	ActionHold        = "hold"    // an app or a family
+	ActionClear       = "clear"   // a hold or a limit
+	ActionPause       = "pause"   // a queue
+	ActionResume      = "resume"  // a queue
+	ActionLimit       = "limit"   // an endpoint
+	ActionSilence     = "silence" // alerts
+	ActionImport      = "import"  // dead letters
+	ActionExport      = "export"  // dead letters, with the secrets of their payloads
 )
 
 // An AuditLine says what a person did. Of what an operation does to each of its

@@ -333,16 +333,22 @@ func (s *Store) Drop(ctx context.Context, app, id string) error {
 	return s.forgetOperation(ctx, app, id)
 }
 
-// opLease is how long a worker has the operations of an app to itself before it must
-// say so again.
-const opLease = 15 * time.Second
+// leaseFor is how long a worker has some work of an app to itself before it must say so
+// again.
+const leaseFor = 15 * time.Second
 
-// Lease says whether the worker has the operations of an app to itself, so that two do
-// not compete for the same members. It is a courtesy: what they do is safe without.
-func (s *Store) Lease(ctx context.Context, app, worker string) (bool, error) {
-	got, err := leaseScript.Run(ctx, s.redis, []string{opsLeaseKey(app)}, worker, opLease.Milliseconds()).Bool()
+// Work that one worker does for all of an app's.
+const (
+	WorkOperations = "ops"
+	WorkAlerts     = "alerts"
+)
+
+// Lease says whether the worker has this work of an app to itself for the next 15 s, so
+// that two do not compete for it. It is a courtesy: what they do must be safe without.
+func (s *Store) Lease(ctx context.Context, app, work, worker string) (bool, error) {
+	got, err := leaseScript.Run(ctx, s.redis, []string{leaseKey(app, work)}, worker, leaseFor.Milliseconds()).Bool()
 	if err != nil {
-		return false, fmt.Errorf("lease the operations of %s: %w", app, err)
+		return false, fmt.Errorf("lease the %s of %s: %w", work, app, err)
 	}
 	return got, nil
 }

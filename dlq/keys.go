@@ -44,8 +44,8 @@ func activeOpsKey(app string) string { return tasks.AppKey(app, "ops:active") }
 func opKey(app, op string) string        { return tasks.AppKey(app, "op:"+op) }
 func opMembersKey(app, op string) string { return tasks.AppKey(app, "op:"+op+":members") }
 
-// opsLeaseKey says which worker has the operations of an app to itself (a string).
-func opsLeaseKey(app string) string { return tasks.AppKey(app, "ops:lease") }
+// leaseKey says which worker has some work of an app to itself (a string).
+func leaseKey(app, work string) string { return tasks.AppKey(app, work+":lease") }
 
 // auditKey is the audit of an app (a stream, one line in JSON each).
 func auditKey(app string) string { return tasks.AppKey(app, "audit") }
@@ -53,6 +53,9 @@ func auditKey(app string) string { return tasks.AppKey(app, "audit") }
 // holdsKey lists the holds of an app (a hash: family, or "" for the whole app,
 // to the hold in JSON).
 func holdsKey(app string) string { return tasks.AppKey(app, "holds") }
+
+// silencesKey lists the silences of an app (a hash: ID to the silence in JSON).
+func silencesKey(app string) string { return tasks.AppKey(app, "silences") }
 
 // pausedKey lists the queues that an operator paused (a hash: queue to the
 // event in JSON).

@@ -355,6 +355,7 @@ var behaviours = []struct {
 	{"unknown answers", testUnknowns},
 	{"too many unknown answers", testUnknownsBound},
 	{"unknown answers of many workers", testUnknownsByMany},
+	{"silences", testSilences},
 }
 
 func TestInMemory(t *testing.T) {

@@ -37,7 +37,7 @@ func (o *operations) work(ctx context.Context) error {
 	o.forget(active)
 	var errs []error
 	for len(active) > 0 && ctx.Err() == nil {
-		if mine, err := o.store.Lease(ctx, o.app, o.name); err != nil || !mine {
+		if mine, err := o.store.Lease(ctx, o.app, dlq.WorkOperations, o.name); err != nil || !mine {
 			return errors.Join(append(errs, err)...)
 		}
 		var busy []dlq.Operation
