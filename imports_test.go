@@ -22,10 +22,11 @@ const module = "github.com/imqueue/emq"
 // import. Tests may import helpers besides, under the same arrows otherwise.
 var arrows = map[string]struct{ code, tests []string }{
 	"cmd/emq": {
-		code:  []string{"admin", "worker", "worker/easemob", "worker/easemob/simulator", "dlq", "tasks", "tasks/redisserver", "errclass"},
+		code:  []string{"admin", "admin/alert", "worker", "worker/easemob", "worker/easemob/simulator", "dlq", "tasks", "tasks/redisserver", "errclass"},
 		tests: []string{"tasks/redisserver/redistest"},
 	},
 	"admin":                       {code: []string{"dlq", "tasks", "errclass"}, tests: []string{"tasks/redisserver", "tasks/redisserver/redistest"}},
+	"admin/alert":                 {code: []string{"dlq", "tasks", "errclass"}, tests: []string{"tasks/redisserver", "tasks/redisserver/redistest"}},
 	"worker":                      {code: []string{"worker/easemob", "dlq", "tasks", "errclass"}, tests: []string{"worker/easemob/simulator", "tasks/redisserver", "tasks/redisserver/redistest"}},
 	"worker/easemob":              {tests: []string{"worker/easemob/simulator"}},
 	"worker/easemob/simulator":    {},
