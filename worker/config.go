@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
@@ -100,6 +102,8 @@ type Config struct {
 	Rules *errclass.Table
 	// Logger gets one line for each attempt; nil means slog.Default.
 	Logger *slog.Logger
+	// Collectors are numbers of the process that /metrics shows with the worker's.
+	Collectors []prometheus.Collector
 	// Name tells this worker from others in attempt histories; empty means
 	// host name and process ID.
 	Name string

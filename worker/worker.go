@@ -67,6 +67,11 @@ func New(cfg Config) (_ *Worker, err error) {
 		cfg: cfg, log: cfg.Logger, clients: map[string]*easemob.Client{}, holds: &holds{},
 		breakers: newBreakers(cfg.Apps, cfg.Logger, openFor), metrics: newMetrics(),
 	}
+	for _, c := range cfg.Collectors {
+		if err := w.metrics.registry.Register(c); err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
+	}
 	w.SetRules(cfg.Rules)
 	w.draining = context.Background()
 	w.cut, w.cutNow = context.WithCancel(context.Background())

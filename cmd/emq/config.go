@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/imqueue/emq/admin/alert"
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/worker"
@@ -100,6 +101,18 @@ func settings() []setting {
 		{key: "audit_keep", unit: "DURATION", def: formatDays(dlq.AuditKeepDefault),
 			meaning: "how long `emq audit` remembers what persons did",
 			put:     putDays(func(c *config) *time.Duration { return &c.AuditKeep }, 24*time.Hour)},
+		{key: "alert_link", unit: "URL",
+			meaning: "address of emq's web page, for links in alerts",
+			put:     func(c *config, text string) error { c.AlertLink = text; return nil }},
+		{key: "alert_backlog", unit: "DURATION", def: shortDuration(alert.BacklogDefault),
+			meaning: "alert when a due task has waited for so long",
+			put:     putDuration(func(c *config) *time.Duration { return &c.AlertBacklog })},
+		{key: "alert_pace", unit: "N", def: strconv.Itoa(alert.PaceDefault),
+			meaning: "alert again when a known cause makes so many dead letters a minute; `off` for never",
+			put:     putPace},
+		{key: "alert_remind", unit: "DURATION", def: shortDuration(alert.RemindDefault),
+			meaning: "how often to alert again of what lasts, at least " + shortDuration(alert.RemindMin),
+			put:     putDuration(func(c *config) *time.Duration { return &c.AlertRemind })},
 		{key: "health", unit: "ADDR", def: "127.0.0.1:8611",
 			meaning: "where a worker answers /healthz and /readyz; `off` for nowhere",
 			put:     putHealth},
@@ -131,6 +144,11 @@ type config struct {
 	DeadLettersKeep time.Duration
 	DeadLettersWarn int // negative: off
 	AuditKeep       time.Duration
+	AlertLink       string // empty: none
+	AlertBacklog    time.Duration
+	AlertPace       int // negative: off
+	AlertRemind     time.Duration
+	Channels        []alert.ChannelConfig
 	Health          string // empty: off
 	LogFormat       string
 	LogLevel        string
@@ -152,7 +170,7 @@ func loadConfig(ctx context.Context, flags *pflag.FlagSet, environ []string) (*c
 	if err != nil {
 		return nil, err
 	}
-	file, apps, err := readConfigFile(ctx, fromFlags, vars)
+	file, err := readConfigFile(ctx, fromFlags, vars)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +179,7 @@ func loadConfig(ctx context.Context, flags *pflag.FlagSet, environ []string) (*c
 		if s.app != nil {
 			continue
 		}
-		v, ok, err := s.pick(ctx, fromFlags, vars, file)
+		v, ok, err := s.pick(ctx, fromFlags, vars, file.layer)
 		if err != nil {
 			return nil, err
 		}
@@ -175,7 +193,10 @@ func loadConfig(ctx context.Context, flags *pflag.FlagSet, environ []string) (*c
 			return nil, fmt.Errorf("%s: %w", v.source, err)
 		}
 	}
-	if err := c.putApps(ctx, fromFlags, vars, file, apps); err != nil {
+	if err := c.putApps(ctx, fromFlags, vars, file.layer, file.apps); err != nil {
+		return nil, err
+	}
+	if err := c.putChannels(ctx, file.alerts); err != nil {
 		return nil, err
 	}
 	if c.Lang == "" {
@@ -261,6 +282,51 @@ func (c *config) putApps(ctx context.Context, flags, vars, file layer, apps map[
 	return nil
 }
 
+// channelSettings are what emq.yaml says of a channel of alerts.
+func channelSettings(c *alert.ChannelConfig) map[string]struct {
+	fromFile bool
+	value    *string
+} {
+	return map[string]struct {
+		fromFile bool
+		value    *string
+	}{
+		"type": {false, &c.Type}, "url": {true, &c.URL}, "secret": {true, &c.Secret}, "lang": {false, &c.Lang},
+	}
+}
+
+// putChannels gathers the channels of emq.yaml.
+func (c *config) putChannels(ctx context.Context, alerts map[string]layer) error {
+	for name, l := range alerts {
+		channel := alert.ChannelConfig{Name: name, Lang: c.Lang}
+		for key, s := range channelSettings(&channel) {
+			v, ok, err := setting{key: key}.pick(ctx, l)
+			if err != nil {
+				return err
+			}
+			if ok {
+				*s.value = v.text
+			}
+		}
+		c.Channels = append(c.Channels, channel)
+	}
+	slices.SortFunc(c.Channels, func(a, b alert.ChannelConfig) int { return strings.Compare(a.Name, b.Name) })
+	return nil
+}
+
+// channels makes the channels, or says what is wrong with one.
+func (c *config) channels() ([]*alert.Channel, error) {
+	var channels []*alert.Channel
+	for _, cfg := range c.Channels {
+		channel, err := alert.NewChannel(cfg)
+		if err != nil {
+			return nil, err
+		}
+		channels = append(channels, channel)
+	}
+	return channels, nil
+}
+
 // appOrDefault is the alias for tasks that name none.
 func (c config) appOrDefault() string { return cmp.Or(c.App, tasks.AppDefault) }
 
@@ -298,10 +364,14 @@ func (c config) String() string {
 		fmt.Sprintf("concurrency=%d", c.Concurrency), fmt.Sprintf("call_timeout=%v", c.CallTimeout),
 		fmt.Sprintf("drain_timeout=%v", c.DrainTimeout), fmt.Sprintf("id_retention=%v", c.IDRetention),
 		"dead_letters_keep=" + formatDays(c.DeadLettersKeep), fmt.Sprintf("dead_letters_warn=%d", c.DeadLettersWarn), "audit_keep=" + formatDays(c.AuditKeep),
+		"alert_link=" + redactURL(c.AlertLink), fmt.Sprintf("alert_backlog=%v alert_pace=%d alert_remind=%v", c.AlertBacklog, c.AlertPace, c.AlertRemind),
 		"health=" + c.Health, "log_format=" + c.LogFormat, "log_level=" + c.LogLevel, "rules=" + c.Rules, "lang=" + c.Lang,
 	}
 	for _, app := range c.Apps {
 		parts = append(parts, "app:"+app.String())
+	}
+	for _, channel := range c.Channels {
+		parts = append(parts, "alerts:"+channel.Name+" ("+channel.Type+")")
 	}
 	return strings.Join(parts, " ")
 }
@@ -409,6 +479,14 @@ func formatDays(d time.Duration) string {
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
 	}
 	return shortDuration(d)
+}
+
+func putPace(c *config, text string) error {
+	if text == "off" {
+		c.AlertPace = -1
+		return nil
+	}
+	return putCount(func(c *config) *int { return &c.AlertPace }, 1_000_000)(c, text)
 }
 
 func putWarn(c *config, text string) error {

@@ -125,6 +125,14 @@ func sample(t *testing.T, s setting) (get func(*config) string, values []string)
 		return func(c *config) string { return fmt.Sprint(c.DeadLettersWarn) }, []string{"1", "20", "300"}
 	case "audit_keep":
 		return func(c *config) string { return formatDays(c.AuditKeep) }, []string{"1d", "30d", "1000d"}
+	case "alert_link":
+		return func(c *config) string { return c.AlertLink }, []string{"https://a", "https://b", "https://c"}
+	case "alert_backlog":
+		return func(c *config) string { return short(c.AlertBacklog) }, durations
+	case "alert_pace":
+		return func(c *config) string { return fmt.Sprint(c.AlertPace) }, []string{"1", "20", "300"}
+	case "alert_remind":
+		return func(c *config) string { return short(c.AlertRemind) }, durations
 	case "health":
 		return func(c *config) string { return c.Health }, []string{"a:1", "b:1", "c:1"}
 	case "log_format":

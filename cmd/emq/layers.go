@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/spf13/pflag"
 
+	"github.com/imqueue/emq/admin/alert"
 	"github.com/imqueue/emq/tasks"
 )
 
@@ -95,11 +96,18 @@ func variableLayer(environ []string) (layer, error) {
 	return l, nil
 }
 
-// readConfigFile reads emq.yaml: its settings, and those of each app.
-func readConfigFile(ctx context.Context, flags, vars layer) (layer, map[string]fileApp, error) {
+// A fileConfig is what emq.yaml says.
+type fileConfig struct {
+	layer
+	apps   map[string]fileApp
+	alerts map[string]layer // channels by name
+}
+
+// readConfigFile reads emq.yaml, if there is one.
+func readConfigFile(ctx context.Context, flags, vars layer) (fileConfig, error) {
 	path, named, err := setting{key: "config"}.pick(ctx, flags, vars)
 	if err != nil {
-		return nil, nil, err
+		return fileConfig{}, err
 	}
 	if !named {
 		path.text = configFile
@@ -107,9 +115,9 @@ func readConfigFile(ctx context.Context, flags, vars layer) (layer, map[string]f
 	raw, err := readFile(ctx, path.text, configFileBytes)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !named:
-		return layer{}, map[string]fileApp{}, nil
+		return fileConfig{layer: layer{}, apps: map[string]fileApp{}}, nil
 	case err != nil:
-		return nil, nil, fmt.Errorf("settings file: %w", err)
+		return fileConfig{}, fmt.Errorf("settings file: %w", err)
 	}
 	return parseConfigFile(path.text, raw)
 }
@@ -121,13 +129,13 @@ type fileApp struct {
 }
 
 // parseConfigFile reads the text of emq.yaml.
-func parseConfigFile(path string, raw []byte) (layer, map[string]fileApp, error) {
+func parseConfigFile(path string, raw []byte) (fileConfig, error) {
 	f := yamlFile{name: path, dir: filepath.Dir(path)}
 	doc, err := f.parse(raw)
 	if err != nil {
-		return nil, nil, err
+		return fileConfig{}, err
 	}
-	top, apps := map[string]setting{"apps": {}}, map[string]setting{"limits": {}}
+	top, apps := map[string]setting{"apps": {}, "alerts": {}}, map[string]setting{"limits": {}}
 	for _, s := range settings() {
 		known := top
 		if s.app != nil {
@@ -141,18 +149,22 @@ func parseConfigFile(path string, raw []byte) (layer, map[string]fileApp, error)
 			known[s.key+fileSuffix] = setting{key: s.key + fileSuffix, path: true}
 		}
 	}
-	l, appsNode := layer{}, ast.Node(nil)
+	c := fileConfig{layer: layer{}, apps: map[string]fileApp{}, alerts: map[string]layer{}}
+	var appsNode, alertsNode ast.Node
 	err = f.each(doc, "the file", func(key string, at *ast.MappingValueNode) error {
-		if key == "apps" {
+		switch key {
+		case "apps":
 			appsNode = at.Value
-			return nil
+		case "alerts":
+			alertsNode = at.Value
+		default:
+			return f.put(c.layer, top, "", key, at)
 		}
-		return f.put(l, top, "", key, at)
+		return nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return fileConfig{}, err
 	}
-	byAlias := map[string]fileApp{}
 	err = f.each(appsNode, "apps", func(alias string, at *ast.MappingValueNode) error {
 		if err := tasks.CheckApp(alias); err != nil {
 			return f.errorf(at, "apps: %v", err)
@@ -166,10 +178,30 @@ func parseConfigFile(path string, raw []byte) (layer, map[string]fileApp, error)
 			}
 			return f.put(app.layer, apps, prefix, key, at)
 		})
-		byAlias[alias] = app
+		c.apps[alias] = app
 		return err
 	})
-	return l, byAlias, err
+	if err != nil {
+		return fileConfig{}, err
+	}
+	return c, f.alerts(c.alerts, alertsNode)
+}
+
+// alerts reads the channels, by name.
+func (f yamlFile) alerts(to map[string]layer, node ast.Node) error {
+	known := map[string]setting{}
+	for key, s := range channelSettings(&alert.ChannelConfig{}) {
+		known[key] = setting{key: key}
+		if s.fromFile {
+			known[key+fileSuffix] = setting{key: key + fileSuffix, path: true}
+		}
+	}
+	return f.each(node, "alerts", func(name string, at *ast.MappingValueNode) error {
+		to[name] = layer{}
+		return f.each(at.Value, "alerts."+name, func(key string, at *ast.MappingValueNode) error {
+			return f.put(to[name], known, "alerts."+name+".", key, at)
+		})
+	})
 }
 
 // put takes over one "key: value".

@@ -219,8 +219,8 @@ func TestREADMEYAMLIsSound(t *testing.T) {
 	for _, block := range codeBlocks(t, "yaml") {
 		if !strings.HasPrefix(block, "rules:\n") {
 			settings++
-			if _, apps, err := parseConfigFile("README", []byte(block)); err != nil || len(apps["shop"].limits) == 0 {
-				t.Errorf("%v, %v in\n%s", apps, err, block)
+			if c, err := parseConfigFile("README", []byte(block)); err != nil || len(c.apps["shop"].limits) == 0 {
+				t.Errorf("%v, %v in\n%s", c.apps, err, block)
 			}
 			continue
 		}

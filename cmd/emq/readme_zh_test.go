@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imqueue/emq/admin/alert"
 	"github.com/imqueue/emq/tasks"
 	"github.com/imqueue/emq/worker"
 )
@@ -148,6 +149,10 @@ var settingsZh = map[string]struct{ meaning, shown string }{
 	"dead_letters_keep": {meaning: "已解决、已丢弃的死信保留多久；其余的一直保留，直到有人处理"},
 	"dead_letters_warn": {meaning: "一个 app 的死信达到多少条时，worker 和 `emq doctor` 发出警告；`off` 表示不警告。绝不会因此丢弃死信"},
 	"audit_keep":        {meaning: "`emq audit` 保留操作记录的时长"},
+	"alert_link":        {meaning: "emq 网页的地址，用于告警中的链接"},
+	"alert_backlog":     {meaning: "到期任务等待超过此时长即告警"},
+	"alert_pace":        {meaning: "已知原因每分钟新增的死信达到此数即再次告警；`off` 表示不告警"},
+	"alert_remind":      {meaning: "问题持续期间多久提醒一次，至少 " + shortDuration(alert.RemindMin)},
 	"health":            {meaning: "worker 提供 /healthz 和 /readyz 的地址；`off` 表示不提供"},
 	"log_format":        {meaning: "`text`、`json`，或写入系统日志的 `syslog`"},
 	"log_level":         {meaning: "`debug`、`info`、`warn` 或 `error`"},

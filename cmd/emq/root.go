@@ -111,7 +111,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 not found.`,
 		SilenceUsage:  true,
 	},
 		newDevCmd(e), newWorkerCmd(e), newHealthCmd(e), newAdminCmd(e), newBenchCmd(e), newSimulatorCmd(e),
-		newEnqueueCmd(e), newDLQCmd(e), newOpsCmd(e), newAuditCmd(e), newDoctorCmd(e), newQueueCmd(e), newHoldCmd(e), newLimitCmd(e), newKindsCmd(e), newExplainCmd(e), newRulesCmd(e), newVersionCmd(e),
+		newEnqueueCmd(e), newDLQCmd(e), newOpsCmd(e), newAuditCmd(e), newDoctorCmd(e), newQueueCmd(e), newHoldCmd(e), newLimitCmd(e), newAlertCmd(e), newKindsCmd(e), newExplainCmd(e), newRulesCmd(e), newVersionCmd(e),
 	)
 	root.SetIn(e.in)
 	root.SetOut(e.out)

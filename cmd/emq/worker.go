@@ -53,7 +53,7 @@ emq.yaml. Credentials come from variables or files.`,
 	}
 	settingFlags(cmd.Flags(), "app", "app_key", "easemob_url", "client_id", "client_secret", "concurrency",
 		"call_timeout", "drain_timeout", "id_retention", "dead_letters_keep", "dead_letters_warn", "audit_keep",
-		"health", "rules", "log_format", "log_level")
+		"alert_link", "alert_backlog", "alert_pace", "alert_remind", "health", "rules", "log_format", "log_level")
 	_ = cmd.MarkFlagFilename("rules", "yaml", "yml") // fails for an unknown flag only
 	return cmd
 }
@@ -88,8 +88,13 @@ func (e *env) runWorker(ctx context.Context, cfg *config) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	alerts, err := e.alerts(cfg, apps, log)
+	if err != nil {
+		return &usageError{err}
+	}
 	w, err := worker.New(worker.Config{
-		RedisURL: cfg.RedisURL, Apps: apps, Concurrency: cfg.Concurrency, CallTimeout: cfg.CallTimeout,
+		Collectors: alerts.Collectors(),
+		RedisURL:   cfg.RedisURL, Apps: apps, Concurrency: cfg.Concurrency, CallTimeout: cfg.CallTimeout,
 		DrainTimeout: cfg.DrainTimeout, IDRetention: cfg.IDRetention, Rules: rules, Logger: log,
 		DeadLettersKeep: cfg.DeadLettersKeep, DeadLettersWarn: cfg.DeadLettersWarn, AuditKeep: cfg.AuditKeep,
 	})
@@ -100,6 +105,7 @@ func (e *env) runWorker(ctx context.Context, cfg *config) error {
 	reading, stopReading := context.WithCancel(ctx)
 	var follow sync.WaitGroup
 	follow.Go(func() { followRules(reading, signals, cfg.Rules, w.SetRules, log) })
+	follow.Go(func() { alerts.Run(reading) })
 	defer follow.Wait()
 	defer stopReading()
 	if cfg.Health == "" {
