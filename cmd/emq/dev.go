@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"github.com/imqueue/emq/admin/alert"
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
@@ -214,9 +216,21 @@ func (d *dev) startWorker(ctx context.Context, rules *errclass.Table) (<-chan er
 	if err != nil {
 		return nil, err
 	}
+	alerts, err := alert.New(alert.Config{
+		Store: d.store, Redis: d.rdb, Apps: []string{tasks.AppDefault, devTrialApp}, Logger: slog.New(d.view), Name: "dev",
+	})
+	if err != nil {
+		return nil, err
+	}
 	d.printf("Worker     apps %q and %q\n\n", tasks.AppDefault, devTrialApp)
 	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
+	go func() {
+		var telling sync.WaitGroup
+		telling.Go(func() { alerts.Run(ctx) })
+		err := w.Run(ctx)
+		telling.Wait()
+		done <- err
+	}()
 	return done, nil
 }
 
@@ -231,6 +245,7 @@ The sample is through, apart from what waits for you. In a second terminal:
   %[2]s dlq list                    the dead letters
   %[2]s dlq show %[3]s    one of them, with its history
   %[2]s hold list                   why app %[4]q stands still
+  %[2]s alert list                  what a person would have been told
   %[2]s queue list
 
 Register dave, who is to join the group; give the group to ann, because eve is no

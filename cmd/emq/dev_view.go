@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/imqueue/emq/admin/alert"
 )
 
 // devView is a log handler that shows attempts as they end, a short line each,
@@ -49,6 +51,12 @@ func (v *devView) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	since := fmt.Sprintf("%6.1fs", r.Time.Sub(v.start).Seconds())
+	if r.Message == "alert" {
+		if at["subject"] != string(alert.SubjectDoctor) { // that nothing here lasts is on purpose
+			v.printf("%s  ⚑  alert (%s): %s Look: %s\n", since, at["event"], at["title"], at["look"])
+		}
+		return nil
+	}
 	if r.Message != "attempt" {
 		if r.Level >= slog.LevelWarn {
 			v.printf("%s  !  %s %s%s\n", since, r.Message, at["app"], suffix(": ", at["error"]+at["why"]))
