@@ -10,6 +10,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/tasks"
 )
@@ -74,9 +78,10 @@ func loopback(host string) bool {
 
 // A Server serves the API. It is safe for concurrent use.
 type Server struct {
-	cfg   Config
-	store *dlq.Store
-	log   *slog.Logger
+	cfg     Config
+	store   *dlq.Store
+	log     *slog.Logger
+	metrics http.Handler
 }
 
 // New makes a server; it does not listen yet. It returns a *tasks.FieldError for
@@ -86,7 +91,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, store: cfg.Store, log: cfg.Logger}, nil
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(cfg.Store.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &Server{cfg: cfg, store: cfg.Store, log: cfg.Logger, metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{})}, nil
 }
 
 // routes is the whole API.
@@ -111,6 +118,7 @@ func (s *Server) routes() *http.ServeMux {
 	} {
 		mux.Handle(route.pattern, s.answer(route.answer))
 	}
+	mux.Handle("GET /metrics", s.metrics)
 	return mux
 }
 

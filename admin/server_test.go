@@ -306,3 +306,16 @@ func TestRun(t *testing.T) {
 		t.Errorf("a taken address gives %v", err)
 	}
 }
+
+// TestMetrics shows what the store holds, of all apps that were ever used.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.die("shop", "a", message(), verdict(400, "odd"), 0)
+	got := w.get("/metrics")
+	for _, want := range []string{`emq_dead_letters{app="shop",class="permanent",state="dead"} 1`, "emq_redis_up 1", `emq_holds{app="shop",family="all"} 0`} {
+		if got.StatusCode != http.StatusOK || !strings.Contains(string(got.body), want) {
+			t.Errorf("status %d, lacks %s", got.StatusCode, want)
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/imqueue/emq/errclass"
 )
 
 // WarnDefault is from how many dead letters of an app on operators are warned.
@@ -20,6 +22,8 @@ type Usage struct {
 	// OldestDead is the last failure of the entry that has been dead for longest; zero
 	// without one.
 	OldestDead time.Time `json:"oldest_dead,omitzero"`
+
+	byClass map[errclass.Class]map[State]int
 }
 
 // Usage reads how much these apps, or all, have in the store. It reads no entries.
@@ -37,7 +41,7 @@ func (s *Store) Usage(ctx context.Context, apps ...string) ([]Usage, error) {
 }
 
 func (s *Store) usage(ctx context.Context, app string) (Usage, error) {
-	u := Usage{App: app, Counts: map[State]int{}}
+	u := Usage{App: app, Counts: map[State]int{}, byClass: map[errclass.Class]map[State]int{}}
 	causes, err := s.selectCauses(ctx, app, Filter{})
 	if err != nil {
 		return u, err
@@ -46,8 +50,12 @@ func (s *Store) usage(ctx context.Context, app string) (Usage, error) {
 	pipe := s.redis.Pipeline()
 	var oldest []*redis.ZSliceCmd
 	for _, c := range causes {
+		if u.byClass[c.Class] == nil {
+			u.byClass[c.Class] = map[State]int{}
+		}
 		for state, n := range c.total {
 			u.Counts[state] += n
+			u.byClass[c.Class][state] += n
 		}
 		for _, key := range c.sets(Filter{}, StateDead) {
 			oldest = append(oldest, pipe.ZRangeWithScores(ctx, key, 0, 0))

@@ -61,6 +61,8 @@ type board struct {
 	// seldom is lookSeldom.
 	seldom time.Duration
 	busy   atomic.Int64 // when there was a task last, in nanoseconds
+	// recovered is told how many tasks of other workers went back to their queues.
+	recovered func(n int)
 
 	fetchers   map[string]*fetcher // by app; not changed after newBoard
 	registered time.Time           // when the register was last read; of run alone
@@ -86,7 +88,7 @@ type queue struct {
 func newBoard(rdb, servers redis.UniversalClient, limits *limits, ready func(app string) time.Duration, log *slog.Logger, apps []App, concurrency int) *board {
 	b := &board{
 		redis: rdb, log: log, hands: newHands(), news: make(chan struct{}, 1), seldom: lookSeldom,
-		fetchers: map[string]*fetcher{}, queues: map[string]*queue{},
+		fetchers: map[string]*fetcher{}, queues: map[string]*queue{}, recovered: func(int) {},
 	}
 	convoy := newConvoy(servers)
 	for _, app := range apps {

@@ -107,6 +107,14 @@ func (b *breaker) ready() time.Duration {
 	return 0
 }
 
+// openness is 1 while the breaker is not closed, else 0.
+func (b *breaker) openness() float64 {
+	if b.two.State() == gobreaker.StateClosed {
+		return 0
+	}
+	return 1
+}
+
 // enter asks for leave to make a call. The call's end is told to done.
 func (b *breaker) enter() (done func(error), ok bool) {
 	report, err := b.two.Allow()

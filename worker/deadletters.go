@@ -13,8 +13,7 @@ import (
 // warnEvery is how often operators are reminded of too many dead letters.
 const warnEvery = time.Hour
 
-// deadLetters watches how many dead letters the apps have: as numbers, and as a
-// warning above a limit. Nothing is ever dropped because of it.
+// deadLetters warns when the apps have more dead letters than a limit. Nothing is ever dropped because of it.
 type deadLetters struct {
 	store *dlq.Store
 	apps  []string
@@ -22,8 +21,6 @@ type deadLetters struct {
 	log   *slog.Logger
 	now   func() time.Time
 
-	count  *prometheus.GaugeVec
-	causes *prometheus.GaugeVec
 	purged prometheus.Counter
 	warned map[string]time.Time // app -> the last warning, while it is above
 }
@@ -31,29 +28,15 @@ type deadLetters struct {
 func newDeadLetters(store *dlq.Store, cfg Config, registry *prometheus.Registry) *deadLetters {
 	d := &deadLetters{
 		store: store, warn: cfg.DeadLettersWarn, log: cfg.Logger, now: time.Now, warned: map[string]time.Time{},
-		count: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "emq_dead_letters", Help: "Dead letters, by their state.",
-		}, []string{"app", "state"}),
-		causes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "emq_dead_letter_causes", Help: "Causes that the dead letters fall in.",
-		}, []string{"app"}),
 		purged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "emq_dead_letters_purged_total", Help: "Resolved and discarded dead letters that this worker removed after their time.",
 		}),
 	}
-	registry.MustRegister(d.count, d.causes, d.purged)
+	registry.MustRegister(d.purged)
 	for _, app := range cfg.Apps {
 		d.apps = append(d.apps, app.Alias)
-		d.set(dlq.Usage{App: app.Alias})
 	}
 	return d
-}
-
-func (d *deadLetters) set(u dlq.Usage) {
-	for _, state := range dlq.States() {
-		d.count.WithLabelValues(u.App, string(state)).Set(float64(u.Counts[state]))
-	}
-	d.causes.WithLabelValues(u.App).Set(float64(u.Causes))
 }
 
 // look reads how many there are, and warns.
@@ -63,7 +46,6 @@ func (d *deadLetters) look(ctx context.Context) error {
 		return err
 	}
 	for _, u := range list {
-		d.set(u)
 		dead := u.Counts[dlq.StateDead]
 		last, above := d.warned[u.App]
 		switch {

@@ -83,7 +83,7 @@ func TestDeadLetterMetrics(t *testing.T) {
 		return answer.Body.String()
 	}
 	for _, state := range dlq.States() {
-		if want := fmt.Sprintf("emq_dead_letters{app=\"default\",state=%q} 0\n", state); !strings.Contains(metrics(), want) {
+		if want := fmt.Sprintf("emq_dead_letters{app=\"default\",class=\"permanent\",state=%q} 0\n", state); !strings.Contains(metrics(), want) {
 			t.Errorf("at the start there is no %s", want)
 		}
 	}
@@ -94,7 +94,7 @@ func TestDeadLetterMetrics(t *testing.T) {
 	w.run(worker)
 	w.eventually("numbers", func() bool {
 		m := metrics()
-		return strings.Contains(m, "emq_dead_letters{app=\"default\",state=\"dead\"} 1\n") && strings.Contains(m, "emq_dead_letters_purged_total 1\n") &&
+		return strings.Contains(m, "emq_dead_letters{app=\"default\",class=\"permanent\",state=\"dead\"} 1\n") && strings.Contains(m, "emq_dead_letters_purged_total 1\n") &&
 			strings.Contains(m, "emq_dead_letter_causes{app=\"default\"} 1\n")
 	})
 }

@@ -129,6 +129,7 @@ type limits struct {
 	gates    map[gateKey]*gate // not changed after newLimits
 	began    time.Time
 	failing  atomic.Bool
+	waited   func(app string, e tasks.Endpoint) // is told when a task that is due must wait
 }
 
 type gateKey struct {
@@ -139,7 +140,7 @@ type gateKey struct {
 func newLimits(rdb redis.UniversalClient, store *dlq.Store, log *slog.Logger, apps []App) *limits {
 	l := &limits{
 		redis: rdb, convoy: newConvoy(rdb), store: store, log: log, began: time.Now(),
-		settings: map[gateKey]tasks.Limit{}, gates: map[gateKey]*gate{},
+		settings: map[gateKey]tasks.Limit{}, gates: map[gateKey]*gate{}, waited: func(string, tasks.Endpoint) {},
 	}
 	for _, app := range apps {
 		l.apps = append(l.apps, app.Alias)
@@ -215,7 +216,10 @@ func (l *limits) pauses(ctx context.Context) error {
 // never waits for the limit.
 func (l *limits) take(ctx context.Context, app string, e tasks.Endpoint, p tasks.Priority) (ok bool) {
 	g := l.gates[gateKey{app, e}]
-	return g == nil || g.take(ctx, rankOf(p))
+	if ok = g == nil || g.take(ctx, rankOf(p)); !ok {
+		l.waited(app, e)
+	}
+	return ok
 }
 
 // giveBack gives back what so many takes took: there was no task.
@@ -244,7 +248,11 @@ func (l *limits) wait(ctx context.Context, t tasks.Task, calls, messages int) (o
 	if g == nil {
 		return true, nil
 	}
-	return g.wait(ctx, rankOf(t.Priority), t.QueueID(), calls, messages)
+	if ok, err := g.wait(ctx, rankOf(t.Priority), t.QueueID(), calls, messages); err != nil || ok {
+		return ok, err
+	}
+	l.waited(t.App, t.Endpoint())
+	return false, nil
 }
 
 // slow pauses an endpoint for all workers, because Easemob has said that a

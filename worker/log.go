@@ -18,8 +18,11 @@ const (
 	endPart  = "part" // a call of an attempt that goes on with another one
 )
 
-// line writes the one log line of an attempt.
+// line writes the one log line of an attempt, and counts it.
 func (w *Worker) line(a *attempt, end string, more ...slog.Attr) {
+	if end != endPart {
+		w.metrics.end(a, end)
+	}
 	v, level := a.ending(), slog.LevelInfo
 	if v.Class != errclass.ClassSuccess {
 		level = slog.LevelWarn

@@ -300,6 +300,9 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 	defer cancel()
 	defer context.AfterFunc(w.cut, cancel)()
 
+	inFlight := w.metrics.inFlight.WithLabelValues(a.task.App)
+	inFlight.Inc()
+	defer inFlight.Dec()
 	began := time.Now()
 	answer, err := client.Do(ctx, easemob.Request{Method: request.Method, Path: request.Path, Body: request.Body, Form: request.Form})
 	a.latency = time.Since(began)

@@ -58,6 +58,7 @@ func (b *board) recover(ctx context.Context) error {
 			for _, id := range ids {
 				b.log.Warn("task goes back to its queue: its worker is gone, or was stopped for too long", "task_id", id, "queue", q.name)
 			}
+			b.recovered(len(ids))
 			b.mu.Lock()
 			q.pending += len(ids)
 			b.mu.Unlock()

@@ -65,7 +65,7 @@ func New(cfg Config) (_ *Worker, err error) {
 	}
 	w := &Worker{
 		cfg: cfg, log: cfg.Logger, clients: map[string]*easemob.Client{}, holds: &holds{},
-		breakers: newBreakers(cfg.Apps, cfg.Logger, openFor), metrics: newMetrics(),
+		breakers: newBreakers(cfg.Apps, cfg.Logger, openFor), metrics: newMetrics(cfg.Apps),
 	}
 	for _, c := range cfg.Collectors {
 		if err := w.metrics.registry.Register(c); err != nil {
@@ -100,9 +100,16 @@ func New(cfg Config) (_ *Worker, err error) {
 	if w.servers, err = tasks.OpenRedis(cfg.RedisURL); err != nil {
 		return nil, err
 	}
+	for _, rdb := range []redis.UniversalClient{w.redis, w.servers} {
+		w.metrics.time(rdb)
+	}
+	w.metrics.breakers(w.breakers)
 	w.letters = newDeadLetters(w.store, cfg, w.metrics.registry)
 	w.limits = newLimits(w.redis, w.store, cfg.Logger, cfg.Apps)
+	w.metrics.registry.MustRegister(w.store.Metrics(w.limits.apps...))
+	w.limits.waited = func(app string, e tasks.Endpoint) { w.metrics.waits.WithLabelValues(app, string(e)).Inc() }
 	w.board = newBoard(w.redis, w.servers, w.limits, w.breakers.ready, cfg.Logger, cfg.Apps, cfg.Concurrency)
+	w.board.recovered = func(n int) { w.metrics.recovered.Add(float64(n)) }
 	w.endings = newEndings(w.servers)
 	w.suspects = make(chan struct{}, 1)
 	w.stacks, w.over = make(chan job), make(chan struct{})
@@ -117,6 +124,7 @@ func (w *Worker) connect(app App) (*easemob.Client, error) {
 	client, err := easemob.New(easemob.Config{
 		URL: app.URL, AppKey: app.Key, ClientID: app.ClientID, ClientSecret: app.ClientSecret,
 		Timeout: w.cfg.CallTimeout, MaxConns: w.cfg.Concurrency,
+		TokenFetched: w.metrics.tokenFetched(app.Alias),
 		// Which answers mean the token is a matter of the rules, not of the client.
 		TokenRejected: func(status int, body []byte) bool {
 			return status >= http.StatusMultipleChoices && w.rules.Load().Classify(errclass.Evidence{Status: status, Body: body}).Delay == errclass.DelayToken

@@ -89,6 +89,7 @@ func TestREADMETablesFollowTheCode(t *testing.T) {
 		{"README.md", "limits", limitsTable("| endpoint | calls | messages | what it covers |", nil)},
 		{"README.zh-CN.md", "limits", limitsTable("| endpoint | 调用 | 消息 | 适用范围 |", endpointsZh)},
 		{"README.zh-CN.md", "rules", chinese},
+		{"docs/metrics.md", "metrics", metricsTable(t)},
 	} {
 		path := filepath.Join("..", "..", c.file)
 		raw, err := os.ReadFile(path)

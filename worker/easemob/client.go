@@ -103,7 +103,7 @@ func New(cfg Config) (*Client, error) {
 	c.fetches = c.newTransport(0)
 	c.fetches.DisableKeepAlives = true
 	c.tokens = &tokens{
-		fetch:    c.tokenFetch(cfg.ClientID, cfg.ClientSecret),
+		fetch:    c.tokenFetch(cfg.ClientID, cfg.ClientSecret, cfg.TokenFetched),
 		patience: cfg.Timeout,
 		floor:    TokenFloor,
 		floorMax: TokenFloorMax,

@@ -59,6 +59,10 @@ type Config struct {
 	// "user is not in chatroom", "you have no permission to do this"), at the
 	// price of a token fetch each time, so a caller who can tell should.
 	TokenRejected func(status int, body []byte) bool
+
+	// TokenFetched is told of each token fetch, whether it brought a token. It must be
+	// safe for concurrent use. Nil means that nobody is told.
+	TokenFetched func(ok bool)
 }
 
 // withDefaults returns a copy in which what was left out is filled in.

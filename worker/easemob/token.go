@@ -228,7 +228,7 @@ func (s *tokens) close(endLife func()) {
 
 // tokenFetch returns the function that asks the token endpoint once. The
 // credentials live in it alone.
-func (c *Client) tokenFetch(id, secret string) func(context.Context) (*token, *Error) {
+func (c *Client) tokenFetch(id, secret string, fetched func(ok bool)) func(context.Context) (*token, *Error) {
 	// Strings can't fail to marshal.
 	body, _ := json.Marshal(map[string]string{
 		"grant_type":    "client_credentials",
@@ -236,7 +236,11 @@ func (c *Client) tokenFetch(id, secret string) func(context.Context) (*token, *E
 		"client_secret": secret,
 	})
 	ask := exchange{op: OpToken, method: http.MethodPost, target: c.base + "/token", header: header(jsonType), body: body}
-	return func(ctx context.Context) (*token, *Error) {
+	if fetched == nil {
+		fetched = func(bool) {}
+	}
+	return func(ctx context.Context) (t *token, _ *Error) {
+		defer func() { fetched(t != nil) }()
 		began := time.Now()
 		answer, failure := c.exchange(ctx, c.fetches, ask)
 		if failure != nil {
