@@ -88,7 +88,7 @@ var vendors = map[string]struct {
 	},
 	"feishu": {
 		path: "/open-apis/bot/v2/hook/" + canaryKey, secret: canarySecret, ok: `{"code":0,"msg":"success","data":{}}`,
-		check: func(t *testing.T, r *http.Request, body []byte) {
+		check: func(t *testing.T, _ *http.Request, body []byte) {
 			type text struct {
 				Tag     string `json:"tag"`
 				Content string `json:"content"`
@@ -139,7 +139,7 @@ var vendors = map[string]struct {
 	},
 	"slack": {
 		path: "/services/T00000000/B00000000/" + canaryKey, ok: "ok",
-		check: func(t *testing.T, r *http.Request, body []byte) {
+		check: func(t *testing.T, _ *http.Request, body []byte) {
 			type text struct {
 				Type  string `json:"type"`
 				Text  string `json:"text"`
@@ -282,7 +282,7 @@ func TestAnswers(t *testing.T) {
 		for _, said := range vendors[kind].bad {
 			t.Run(fmt.Sprintf("%s %d %s", kind, said.status, said.body), func(t *testing.T) {
 				t.Parallel()
-				server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 					rw.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
 					rw.Header().Set("Retry-After", "7")
 					rw.WriteHeader(said.status)

@@ -133,7 +133,7 @@ func TestAlertCommandsRefuse(t *testing.T) {
 		"alert_remind":                       {"worker", "--alert-remind", "1m", "--app-key", "a#b", "--easemob-url", "https://a1.easemob.com", "--client-id", "i"},
 		"must be a number from 1 to 1000000": {"worker", "--alert-pace", "many"},
 		"alerts.ops.type":                    {"alert", "test", "--config", "bad-type"},
-		"alerts.ops.adress is not a setting": {"alert", "test", "--config", "bad-key"},
+		"alerts.ops.adresse is not a setting": {"alert", "test", "--config", "bad-key"},
 		"only one of them may be given":      {"alert", "test", "--config", "both"},
 		"alerts.ops.url: must be https":      {"alert", "test", "--config", "http"},
 	} {
@@ -141,7 +141,7 @@ func TestAlertCommandsRefuse(t *testing.T) {
 		for i, arg := range args {
 			if text, ok := map[string]string{
 				"bad-type": "alerts: {ops: {type: pager, url: 'https://h/'}}",
-				"bad-key":  "alerts: {ops: {adress: x}}",
+				"bad-key":  "alerts: {ops: {adresse: x}}",
 				"both":     "alerts: {ops: {url: 'https://h/', url_file: f}}",
 				"http":     "alerts: {ops: {type: slack, url: 'http://hooks.slack.com/services/canary'}}",
 			}[arg]; ok {

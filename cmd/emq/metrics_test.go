@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
@@ -34,7 +35,7 @@ func metricsTable(t *testing.T) string {
 	})
 	must(t, err)
 	answer := httptest.NewRecorder()
-	w.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	w.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 
 	help, kind, labels := map[string]string{}, map[string]string{}, map[string][]string{}
 	label := regexp.MustCompile(`([a-z_]+)="`)
