@@ -126,16 +126,16 @@ func TestAlertCommandsRefuse(t *testing.T) {
 	t.Parallel()
 	mini, _ := redistest.Mini(t)
 	for want, args := range map[string][]string{
-		"no channel is configured":           {"alert", "test"},
-		"give --reason TEXT":                 {"alert", "silence", "shop", "--for", "1h"},
-		"--for: must be given, such as 2h":   {"alert", "silence", "shop", "--reason", "x"},
-		"must be ahead, by at most 30 days":  {"alert", "silence", "shop", "--reason", "x", "--for", "10000h"},
-		"alert_remind":                       {"worker", "--alert-remind", "1m", "--app-key", "a#b", "--easemob-url", "https://a1.easemob.com", "--client-id", "i"},
-		"must be a number from 1 to 1000000": {"worker", "--alert-pace", "many"},
-		"alerts.ops.type":                    {"alert", "test", "--config", "bad-type"},
+		"no channel is configured":            {"alert", "test"},
+		"give --reason TEXT":                  {"alert", "silence", "shop", "--for", "1h"},
+		"--for: must be given, such as 2h":    {"alert", "silence", "shop", "--reason", "x"},
+		"must be ahead, by at most 30 days":   {"alert", "silence", "shop", "--reason", "x", "--for", "10000h"},
+		"alert_remind":                        {"worker", "--alert-remind", "1m", "--app-key", "a#b", "--easemob-url", "https://a1.easemob.com", "--client-id", "i"},
+		"must be a number from 1 to 1000000":  {"worker", "--alert-pace", "many"},
+		"alerts.ops.type":                     {"alert", "test", "--config", "bad-type"},
 		"alerts.ops.adresse is not a setting": {"alert", "test", "--config", "bad-key"},
-		"only one of them may be given":      {"alert", "test", "--config", "both"},
-		"alerts.ops.url: must be https":      {"alert", "test", "--config", "http"},
+		"only one of them may be given":       {"alert", "test", "--config", "both"},
+		"alerts.ops.url: must be https":       {"alert", "test", "--config", "http"},
 	} {
 		dir := t.TempDir()
 		for i, arg := range args {
