@@ -88,10 +88,12 @@ func NewChannel(cfg ChannelConfig) (*Channel, error) {
 	case u.Scheme == "http" && !kind.plain && !loopback(u.Hostname()):
 		return nil, &tasks.FieldError{Field: field("url"), Bound: "must be https: it carries a secret"}
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true // alerts are few
 	return &Channel{
 		cfg: cfg, kind: kind, url: u, now: time.Now,
 		client: &http.Client{
-			Timeout:       sendTimeout,
+			Timeout: sendTimeout, Transport: transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
