@@ -211,7 +211,8 @@ type manifest struct {
 		MinAvailable int `yaml:"minAvailable"`
 		Template     struct {
 			Spec struct {
-				Grace           int `yaml:"terminationGracePeriodSeconds"`
+				Grace           int   `yaml:"terminationGracePeriodSeconds"`
+				ServiceLinks    *bool `yaml:"enableServiceLinks"`
 				SecurityContext struct {
 					RunAsNonRoot bool `yaml:"runAsNonRoot"`
 				} `yaml:"securityContext"`
@@ -277,6 +278,9 @@ func TestKubernetesManifests(t *testing.T) {
 		pod := all[name].Spec.Template.Spec
 		if len(pod.Containers) != 1 || !pod.SecurityContext.RunAsNonRoot || !pod.Containers[0].SecurityContext.ReadOnly {
 			t.Fatalf("%s: %+v", name, pod)
+		}
+		if pod.ServiceLinks == nil || *pod.ServiceLinks {
+			t.Errorf("%s: a service called emq would bring variables that are no settings", name)
 		}
 		for _, env := range pod.Containers[0].Env {
 			if strings.HasPrefix(env.Name, "EMQ_") && !strings.Contains(string(readme), "`"+env.Name+"`") {

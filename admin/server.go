@@ -93,7 +93,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(cfg.Store.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Server{cfg: cfg, store: cfg.Store, log: cfg.Logger, metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{})}, nil
+	return &Server{cfg: cfg, store: cfg.Store, log: cfg.Logger, metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})}, nil
 }
 
 // routes is the whole API.

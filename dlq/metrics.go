@@ -18,6 +18,8 @@ const (
 	// Redis; metricsWait is how long a reading may take.
 	metricsFor  = 5 * time.Second
 	metricsWait = 3 * time.Second
+	// metricsApps bounds the apps that are shown where none is named.
+	metricsApps = 500
 )
 
 // familyAll is the label of a hold on a whole app.
@@ -94,6 +96,7 @@ func (m *Metrics) read() error {
 		if apps, err = m.store.Apps(ctx); err != nil {
 			return err
 		}
+		apps = apps[:min(len(apps), metricsApps)]
 	}
 	queues, err := m.store.Queues(ctx, apps...)
 	if err != nil {
@@ -111,14 +114,18 @@ func (m *Metrics) read() error {
 	return nil
 }
 
-// collectQueues shows all queues that an app may have, also those that were never used.
+// collectQueues shows all queues that an app may have, also those that were never used;
+// only those that were, where apps are not named and may be many.
 func (m *Metrics) collectQueues(gauge func(*prometheus.Desc, float64, ...string), app string) {
 	known := map[string]Queue{}
 	for _, q := range m.queues {
 		known[q.Name] = q
 	}
 	for _, name := range tasks.QueueNames(app) {
-		q := known[name]
+		q, used := known[name]
+		if !used && !m.named {
+			continue
+		}
 		for state, n := range map[string]int{"pending": q.Pending, "active": q.Active, "scheduled": q.Scheduled, "retry": q.Retry, "archived": q.Archived} {
 			gauge(queueTasks, float64(n), app, name, state)
 		}

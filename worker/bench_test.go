@@ -36,7 +36,7 @@ func BenchmarkJudge(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		a.verdict = w.classify(a)
-		w.metrics.call(a)
+		w.metrics.call(a, w.rules.Load())
 	}
 	if a.verdict.Class != errclass.ClassSuccess {
 		b.Fatalf("judged %+v", a.verdict)

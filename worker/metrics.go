@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +32,9 @@ type metrics struct {
 	resends   *prometheus.CounterVec
 	recovered prometheus.Counter
 	redis     prometheus.Histogram
+
+	apps  map[string]bool // of the settings
+	kinds sync.Map        // [2]string{app, kind} that was called
 }
 
 // ruleOK is the rule of a plain success.
@@ -44,7 +48,7 @@ func newMetrics(apps []App) *metrics {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
 	}
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
+		registry: prometheus.NewRegistry(), apps: map[string]bool{},
 		attempts: counter("emq_attempts_total", "Attempts that ended, by the class and rule of the verdict on the task.", "app", "kind", "class", "rule"),
 		calls:    counter("emq_calls_total", "Calls made, by the class that their answer was given.", "app", "kind", "class"),
 		unknown:  counter("emq_unknown_answers_total", "Answers whose words no rule knew. `emq rules unknown` lists them.", "app", "kind"),
@@ -67,13 +71,15 @@ func newMetrics(apps []App) *metrics {
 	m.registry.MustRegister(m.attempts, m.calls, m.unknown, m.latency, m.delivery, m.inFlight, m.waits, m.tokens, m.resends, m.recovered, m.redis,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, app := range apps {
+		m.apps[app.Alias] = true
 		m.begin(app.Alias)
 	}
 	return m
 }
 
 // begin makes the series of an app, so that what is counted for the first time is seen to
-// have grown. Of attempts only those of plain success are made: the others are too many.
+// have grown. Of attempts only those of plain success are made: the others would be too many,
+// and come with the first call of a kind.
 func (m *metrics) begin(app string) {
 	for _, kind := range tasks.Kinds() {
 		m.attempts.WithLabelValues(app, string(kind.Kind), string(errclass.ClassSuccess), ruleOK)
@@ -106,21 +112,47 @@ const (
 	endResolved = "resolved"
 )
 
-// call counts the last call of an attempt.
-func (m *metrics) call(a *attempt) {
-	m.calls.WithLabelValues(a.task.App, string(a.task.Kind()), string(a.verdict.Class)).Inc()
+// other is the label of what a task says and no setting or list knows.
+const other = "other"
+
+// labels are the app and the kind of a task, as labels.
+func (m *metrics) labels(t tasks.Task) (app, kind string) {
+	app, kind = t.App, other
+	if !m.apps[app] {
+		app = other
+	}
+	if t.Payload != nil {
+		kind = string(t.Kind())
+	}
+	return app, kind
+}
+
+// call counts the last call of an attempt, judged by these rules. From a kind's first call
+// on, all that its attempts may come to is there.
+func (m *metrics) call(a *attempt, rules *errclass.Table) {
+	app, kind := m.labels(a.task)
+	if _, begun := m.kinds.LoadOrStore([2]string{app, kind}, true); !begun {
+		for _, rule := range rules.Rules() {
+			m.attempts.WithLabelValues(app, kind, string(rule.Class), rule.ID)
+		}
+		for _, v := range ownVerdicts() {
+			m.attempts.WithLabelValues(app, kind, string(v.Class), v.Rule)
+		}
+	}
+	m.calls.WithLabelValues(app, kind, string(a.verdict.Class)).Inc()
 	if a.verdict.Unknown {
-		m.unknown.WithLabelValues(a.task.App, string(a.task.Kind())).Inc()
+		m.unknown.WithLabelValues(app, kind).Inc()
 	}
 	if !a.noToken && a.refusal == nil {
-		m.latency.WithLabelValues(a.task.App, string(a.task.Endpoint())).Observe(a.latency.Seconds())
+		m.latency.WithLabelValues(app, string(a.task.Endpoint())).Observe(a.latency.Seconds())
 	}
 }
 
 // end counts an attempt that ended so.
 func (m *metrics) end(a *attempt, end string) {
 	v := a.ending()
-	m.attempts.WithLabelValues(a.task.App, string(a.task.Kind()), string(v.Class), v.Rule).Inc()
+	app, kind := m.labels(a.task)
+	m.attempts.WithLabelValues(app, kind, string(v.Class), v.Rule).Inc()
 	switch {
 	case end == endDone:
 		due := a.task.EnqueuedAt
@@ -128,12 +160,12 @@ func (m *metrics) end(a *attempt, end string) {
 			due = a.task.ProcessAt
 		}
 		endpoint := a.task.Endpoint()
-		m.delivery.WithLabelValues(a.task.App, string(endpoint.Family()), string(a.task.Priority)).Observe(max(0, time.Since(due)).Seconds())
+		m.delivery.WithLabelValues(app, string(endpoint.Family()), string(a.task.Priority)).Observe(max(0, time.Since(due)).Seconds())
 		if a.task.Generation > 0 {
-			m.resends.WithLabelValues(a.task.App, endResolved).Inc()
+			m.resends.WithLabelValues(app, endResolved).Inc()
 		}
 	case end == endDead && a.task.Generation > 0:
-		m.resends.WithLabelValues(a.task.App, endDead).Inc()
+		m.resends.WithLabelValues(app, endDead).Inc()
 	}
 }
 
@@ -188,5 +220,5 @@ func (r redisTimer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 }
 
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }

@@ -240,7 +240,7 @@ func (w *Worker) try(ctx context.Context, a *attempt) (ok bool, _ error) {
 	a.verdict = w.classify(a)
 	a.hideSecrets()
 	word = wordOf(a)
-	w.metrics.call(a)
+	w.metrics.call(a, w.rules.Load())
 	if a.limited() {
 		w.limits.slow(ctx, a.task.App, a.task.Endpoint(), a.verdict.Delay, a.latency)
 	}
@@ -300,7 +300,7 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 	defer cancel()
 	defer context.AfterFunc(w.cut, cancel)()
 
-	inFlight := w.metrics.inFlight.WithLabelValues(a.task.App)
+	inFlight := w.metrics.inFlight.WithLabelValues(a.task.App) // of the settings, or there were no client
 	inFlight.Inc()
 	defer inFlight.Dec()
 	began := time.Now()

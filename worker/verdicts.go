@@ -158,3 +158,11 @@ func errorBody(code string, err error) []byte {
 	raw, _ := json.Marshal(map[string]string{"error": code, "error_description": err.Error()})
 	return raw
 }
+
+// ownVerdicts are those that no rule for answers gives.
+func ownVerdicts() []errclass.Verdict {
+	return []errclass.Verdict{
+		verdictExpired(time.Time{}), verdictTooOld(tasks.Task{}), verdictCrashLoop(crashLimit), verdictUndecodable(errBatchState),
+		verdictUnsendable(errBatchState), verdictPanic(""), verdictWorkerDied(),
+	}
+}
