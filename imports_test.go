@@ -41,6 +41,7 @@ var arrows = map[string]struct{ code, tests []string }{
 var keptOut = []string{
 	"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/knadh/koanf", "github.com/alicebob/miniredis",
 	"github.com/schollz/progressbar", "github.com/goccy/go-yaml", "github.com/rogpeppe/go-internal", "testing",
+	"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters", "go.opentelemetry.io/proto", "google.golang.org/grpc",
 }
 
 func TestArrows(t *testing.T) {
@@ -63,6 +64,11 @@ func TestArrows(t *testing.T) {
 			}
 		}
 		check("files", p.Imports, allowed.code)
+		for _, path := range p.Imports {
+			if name != "cmd/emq" && (strings.HasPrefix(path, "go.opentelemetry.io/otel/sdk") || strings.HasPrefix(path, "go.opentelemetry.io/otel/exporters")) {
+				t.Errorf("files of %s import %s: OpenTelemetry's SDK is cmd/emq's", name, path)
+			}
+		}
 		check("tests", slices.Concat(p.TestImports, p.XTestImports), slices.Concat(allowed.code, allowed.tests))
 	}
 }

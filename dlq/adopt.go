@@ -98,6 +98,7 @@ func adopted(app, queue string, info *asynq.TaskInfo) Death {
 	}
 	return Death{
 		Task: t, Raw: info.Payload, Queue: queue, Reason: ReasonAdopted, At: info.LastFailedAt,
+		Trace: tasks.FormatTraceparent(tasks.TraceOf(info.Headers).Parent),
 		Verdict: errclass.Verdict{
 			Class: errclass.ClassNeedsHuman, Scope: errclass.ScopeJob, Rule: RuleAdopted,
 			Description: info.LastErr,

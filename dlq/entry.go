@@ -124,7 +124,9 @@ type Death struct {
 	// Unknown are those of the task's targets of which it is not known whether they
 	// were served; none when that goes for all or for none.
 	Unknown []string
-	At      time.Time // zero means now
+	// Trace is the traceparent of the first attempt, or of the enqueue; empty without one.
+	Trace string
+	At    time.Time // zero means now
 
 	encoded bool // Raw was made of Task
 }
@@ -203,6 +205,9 @@ type Entry struct {
 	// Unknown are the targets in Payload of which it is not known whether they were
 	// served; the others were not. Empty when the reason is for all of them.
 	Unknown []string `json:"unknown,omitempty"`
+	// Trace is the W3C traceparent of the first attempt at the task, or of its enqueue.
+	// Empty when nobody traced it.
+	Trace string `json:"trace,omitempty"`
 	// Raw is the wire encoding of the task with that payload, secrets included.
 	Raw []byte `json:"-"`
 

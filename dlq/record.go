@@ -48,6 +48,7 @@ type recordBody struct {
 	Events      []recordEvent   `json:"e"`
 	EventsOut   int             `json:"eo,omitempty"`
 	Unknown     []string        `json:"u,omitempty"`
+	Trace       string          `json:"tp,omitempty"` // traceparent
 	// Buckets of the index of subjects that list the entry, in order. They are kept
 	// here because a later version may find other subjects in a payload.
 	Buckets []int `json:"i,omitempty"`
@@ -226,6 +227,7 @@ func (r *record) task() (tasks.Task, error) {
 			t.Priority = priority
 		}
 	}
+	t.TraceLink = r.body.Trace
 	if t.ID != r.id || t.App != r.app {
 		return t, fmt.Errorf("the task is that of another entry (%s of app %s): %w", t.ID, t.App, errDamaged)
 	}
@@ -257,7 +259,7 @@ func (r *record) entry(c Cause) Entry {
 		FirstFailedAt: r.last, LastFailedAt: r.last, ChangedAt: r.changed,
 		Attempts: make([]Attempt, len(r.body.Attempts)), AttemptsLeftOut: r.body.AttemptsOut,
 		Events: make([]Event, len(r.body.Events)), EventsLeftOut: r.body.EventsOut,
-		Unknown: r.body.Unknown, Raw: r.raw, causeDescription: c.Description,
+		Unknown: r.body.Unknown, Trace: r.body.Trace, Raw: r.raw, causeDescription: c.Description,
 	}
 	for i, a := range r.body.Attempts {
 		e.Attempts[i] = Attempt{

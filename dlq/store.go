@@ -148,6 +148,9 @@ func (s *Store) put(ctx context.Context, d Death, cause Cause) error {
 			r.last, r.cause, r.status = d.At, cause.ID, d.Verdict.Status
 			r.body.Queue = d.Queue
 			r.body.Description = tasks.Printable(d.Verdict.Description, descriptionMax)
+			if r.body.Trace == "" { // a resend's is another one, and goes back to the first
+				r.body.Trace = traceparent(d.Trace)
+			}
 			r.body.Unknown = nil
 			if len(d.Unknown) < len(tasks.Targets(d.Task.Payload)) {
 				r.body.Unknown = d.Unknown
@@ -156,6 +159,11 @@ func (s *Store) put(ctx context.Context, d Death, cause Cause) error {
 			return r, nil
 		},
 	})
+}
+
+// traceparent is a W3C traceparent as it is kept; empty when it is none.
+func traceparent(text string) string {
+	return tasks.FormatTraceparent(tasks.ParseTraceparent(text))
 }
 
 // complete fills in what a death may leave out.

@@ -170,7 +170,7 @@ func (t transfer) cause() Cause {
 func (s *Store) imported(t transfer, by Actor) (*record, error) {
 	r := &record{
 		app: t.App, id: t.ID, generation: t.Generation, last: t.LastFailedAt, status: t.Status, cause: t.Cause, raw: t.RawBytes,
-		body: recordBody{Queue: t.Queue, Description: tasks.Printable(t.Description, descriptionMax), Unknown: t.Unknown},
+		body: recordBody{Queue: t.Queue, Description: tasks.Printable(t.Description, descriptionMax), Unknown: t.Unknown, Trace: traceparent(t.Trace)},
 	}
 	if t.Raw != "" {
 		r.raw = []byte(t.Raw)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -49,6 +50,9 @@ type ClientConfig struct {
 	// (WAITAOF); older ones for a replica (WAIT), unless their setting is appendfsync
 	// always, with which nothing is acknowledged before.
 	Durable bool
+	// TracerProvider makes the span of each enqueue; nil means otel.GetTracerProvider().
+	// A task carries the trace context of its enqueue to its calls, if there is one.
+	TracerProvider trace.TracerProvider
 }
 
 // A Client enqueues tasks. It is safe for concurrent use.
@@ -58,6 +62,7 @@ type Client struct {
 	timeout time.Duration
 	asynq   *asynq.Client
 	record  *recorder
+	tracer  trace.Tracer
 
 	senders    sync.Map // queue -> *sender
 	durable    bool
@@ -87,7 +92,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	record := &recorder{UniversalClient: cfg.Redis}
 	return &Client{
 		redis: cfg.Redis, app: cfg.App, timeout: cfg.Timeout,
-		record: record, asynq: asynq.NewClientFromRedisClient(record),
+		record: record, asynq: asynq.NewClientFromRedisClient(record), tracer: newTracer(cfg.TracerProvider),
 		registered: map[string]time.Time{}, durable: cfg.Durable, ways: map[redis.UniversalClient]knownWay{},
 	}, nil
 }
@@ -162,11 +167,19 @@ func (c *Client) Enqueue(ctx context.Context, p Payload, opts ...Option) (Receip
 // the error is a *TaskError with its index. Otherwise there is one receipt for
 // each task, in order, with its own error; a task that was split has one, too.
 func (c *Client) EnqueueMany(ctx context.Context, list []Task) ([]Receipt, error) {
+	ctx, span := c.span(ctx)
+	defer span.End()
 	now := time.Now()
 	receipts := make([]Receipt, len(list))
 	items, err := c.prepareAll(list, receipts, now)
 	if err != nil {
+		span.refused()
 		return nil, err
+	}
+	span.about(items)
+	headers := traceHeaders(ctx, "")
+	for _, item := range items {
+		item.headers = headers
 	}
 	c.enqueue(ctx, items)
 	for i := range receipts {
@@ -174,6 +187,7 @@ func (c *Client) EnqueueMany(ctx context.Context, list []Task) ([]Receipt, error
 			r.join()
 		}
 	}
+	span.queued(receipts)
 	return receipts, nil
 }
 
@@ -278,6 +292,8 @@ func (c *Client) Requeue(ctx context.Context, t Task, generation int) error {
 // RequeueMany is Requeue for many tasks at once, each as the generation that it
 // names. It returns one error for each, nil for one that is queued.
 func (c *Client) RequeueMany(ctx context.Context, list []Task) []error {
+	ctx, span := c.span(ctx)
+	defer span.End()
 	now := time.Now()
 	errs := make([]error, len(list))
 	receipts := make([]Receipt, len(list))
@@ -290,10 +306,12 @@ func (c *Client) RequeueMany(ctx context.Context, list []Task) []error {
 		}
 		var payload []byte
 		if payload, errs[i] = t.requeued(); errs[i] == nil {
-			items = append(items, &enqueueItem{task: t, receipt: &receipts[i], payload: payload})
+			items = append(items, &enqueueItem{task: t, receipt: &receipts[i], payload: payload, headers: traceHeaders(ctx, t.TraceLink)})
 		}
 	}
+	span.about(items)
 	c.enqueue(ctx, items)
+	span.queued(receipts)
 	for i, r := range receipts {
 		if r.Err != nil && !errors.Is(r.Err, ErrDuplicate) {
 			errs[i] = r.Err
@@ -323,9 +341,10 @@ func (t Task) requeued() ([]byte, error) {
 // enqueueItem is one task on its way through enqueue.
 type enqueueItem struct {
 	task    Task
-	receipt *Receipt // filled in at the end
-	queue   string   // where it goes; another producer's choice when taking over its claim
-	payload []byte   // the task, encoded
+	receipt *Receipt          // filled in at the end
+	queue   string            // where it goes; another producer's choice when taking over its claim
+	payload []byte            // the task, encoded
+	headers map[string]string // of its trace; most often none
 	command recorded
 	// tookOver says that the claim on the ID is another enqueue's.
 	tookOver bool
@@ -425,7 +444,7 @@ func (c *Client) command(ctx context.Context, item *enqueueItem) (recorded, erro
 		opts = append(opts, asynq.ProcessAt(t.ProcessAt.Add(time.Second-time.Nanosecond).Truncate(time.Second)))
 	}
 	return c.record.capture(ctx, func(ctx context.Context) error {
-		_, err := c.asynq.EnqueueContext(ctx, asynq.NewTask(string(t.Kind()), item.payload), opts...)
+		_, err := c.asynq.EnqueueContext(ctx, asynq.NewTaskWithHeaders(string(t.Kind()), item.payload, item.headers), opts...)
 		return err
 	})
 }

@@ -76,6 +76,9 @@ type Task struct {
 	// life of a task and grows by one with each resend.
 	EnqueuedAt time.Time
 	Generation int
+	// TraceLink, of a resend, is the traceparent of the first attempt at the task. It is
+	// set by emq, and not a part of the encoding.
+	TraceLink string
 
 	// nonce tells this enqueue from another one under the same ID; given says
 	// that the ID was the caller's choice. The client sets both.

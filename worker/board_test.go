@@ -349,13 +349,13 @@ func TestFetchScript(t *testing.T) {
 			must(t, rdb.Set(ctx, queueKey(q, keyPaused), 1, 0).Err())
 			equal("of a paused queue", fetch(2, 1), []any{0, 0})
 			must(t, rdb.Del(ctx, queueKey(q, keyPaused)).Err())
-			must(t, rdb.HSet(ctx, tasks.TaskKey(q, "b"), "emq_deaths", 2).Err())
-			first := []any{2, 0, "a", "task a", 0, "b", "task b", 2}
+			must(t, rdb.HSet(ctx, tasks.TaskKey(q, "b"), "emq_deaths", 2, "emq_trace", "trace b").Err())
+			first := []any{2, 0, "a", "task a", 0, "", "b", "task b", 2, "trace b"}
 			equal("a fetch", fetch(2, 1), first)
 			equal("state", rdb.HGetAll(ctx, tasks.TaskKey(q, "a")).Val(), map[string]string{"msg": "task a", "state": "active", "emq_owner": "me-1"})
 			equal("the same again", fetch(2, 1), first)
 			equal("active", list(t, rdb, q, keyActive), []string{"a", "b"})
-			equal("the next", fetch(1, 2), []any{1, 0, "c", "task c", 0})
+			equal("the next", fetch(1, 2), []any{1, 0, "c", "task c", 0, ""})
 			equal("a late copy of the first", fetch(2, 1), []any{0, 0})
 			now := float64(rdb.Time(ctx).Val().Unix())
 			for i, z := range rdb.ZRangeWithScores(ctx, queueKey(q, keyLease), 0, -1).Val() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
@@ -107,6 +108,8 @@ type Config struct {
 	// Name tells this worker from others in attempt histories; empty means
 	// host name and process ID.
 	Name string
+	// TracerProvider makes the spans of what the worker does with tasks; nil means none.
+	TracerProvider trace.TracerProvider
 }
 
 // withDefaults returns a copy with defaults filled, or a *tasks.FieldError for

@@ -279,11 +279,12 @@ func (f *fetcher) answered(ctx context.Context, q *queue, answer []any) {
 		f.board.vanished(q, gone)
 	}
 	var got []fetched
-	for i := 2; i+2 < len(answer); i += 3 {
+	for i := 2; i+3 < len(answer); i += 4 {
 		id, _ := answer[i].(string)
 		task, _ := answer[i+1].(string)
 		deaths, _ := answer[i+2].(int64)
-		got = append(got, fetched{queue: q.name, id: id, task: task, owner: q.fetch.owner, deaths: int(deaths)})
+		trace, _ := answer[i+3].(string)
+		got = append(got, fetched{queue: q.name, id: id, task: task, owner: q.fetch.owner, deaths: int(deaths), trace: trace})
 	}
 	if len(got) > 0 {
 		f.board.stir()
@@ -324,6 +325,7 @@ type fetched struct {
 	task      string // as asynq encodes it
 	owner     string
 	deaths    int
+	trace     string
 }
 
 // hands passes fetched tasks to whichever lane asks next, and keeps account of those
@@ -348,6 +350,7 @@ type flight struct {
 	// may have died of it.
 	owner  string
 	deaths int
+	trace  string // what earlier attempts left; see attemptTrace
 	// due is when the task is called again, once its attempt has ended.
 	due time.Time
 }
@@ -368,7 +371,7 @@ func (h *hands) out(ctx context.Context, line *lineup, list []fetched) (rest []f
 		if old := h.has[key]; old != nil && !old.begun {
 			lost = append(lost, old) // its lease has ended before it was begun
 		}
-		h.has[key] = &flight{line: line, since: time.Now(), owner: one.owner, deaths: one.deaths}
+		h.has[key] = &flight{line: line, since: time.Now(), owner: one.owner, deaths: one.deaths, trace: one.trace}
 	}
 	h.mu.Unlock()
 	for _, f := range lost {

@@ -17,7 +17,8 @@ import (
 
 // A task's failed attempts are kept in its own asynq hash, in fields that asynq
 // knows nothing of. They live and vanish with the task: a delivered task
-// leaves nothing behind, and there is nothing to clean up.
+// leaves nothing behind, and there is nothing to clean up. The field emq_trace is
+// written by remember.lua and read by fetch.lua; see attemptTrace.
 const (
 	historyField = "emq_history" // JSON Lines of dlq.Attempt
 	countedField = "emq_counted" // how many of the attempts counted
@@ -70,7 +71,7 @@ func (w *Worker) remember(ctx context.Context, a *attempt, counted bool) (attemp
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), persistEvery*4)
 		defer cancel()
 		attempts, err = rememberScript.Run(ctx, w.redis, []string{tasks.TaskKey(a.queue, a.task.QueueID())},
-			string(line), one, historyMax).Int()
+			string(line), one, historyMax, a.trace.leave()).Int()
 	}
 	if err != nil {
 		w.log.Warn("could not keep an attempt's history", "task_id", a.task.ID, "app", a.task.App, "error", err)

@@ -23,6 +23,7 @@ func (w *Worker) line(a *attempt, end string, more ...slog.Attr) {
 	if end != endPart {
 		w.metrics.end(a, end)
 	}
+	w.traceEnd(a, end)
 	v, level := a.ending(), slog.LevelInfo
 	if v.Class != errclass.ClassSuccess {
 		level = slog.LevelWarn

@@ -30,6 +30,7 @@ type attempt struct {
 	owner  string
 	deaths int
 	batch  *batch // of a task with several targets; else nil
+	trace  attemptTrace
 
 	// Of the last call:
 	evidence errclass.Evidence
@@ -69,6 +70,8 @@ func (w *Worker) process(ctx context.Context, queued *asynq.Task, f *flight) (er
 	if f != nil {
 		a.owner, a.deaths = f.owner, f.deaths
 	}
+	a.trace = newAttemptTrace(queued.Headers(), f)
+	defer a.trace.close()
 	defer func() {
 		if reason := recover(); reason != nil {
 			w.log.Error("panic in an attempt", "task_id", a.task.ID, "panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
@@ -303,6 +306,7 @@ func (w *Worker) call(ctx context.Context, a *attempt) {
 	inFlight := w.metrics.inFlight.WithLabelValues(a.task.App) // of the settings, or there were no client
 	inFlight.Inc()
 	defer inFlight.Dec()
+	defer w.traceCall(a, request.Method)()
 	began := time.Now()
 	answer, err := client.Do(ctx, easemob.Request{Method: request.Method, Path: request.Path, Body: request.Body, Form: request.Form})
 	a.latency = time.Since(began)

@@ -148,7 +148,7 @@ func (w *Worker) back(a *attempt, wait time.Duration, text string) error {
 // bury writes the dead letter and then ends the task. A crash between the two
 // is met by admit, which finds the dead letter.
 func (w *Worker) bury(ctx context.Context, a *attempt, reason dlq.Reason, v errclass.Verdict) error {
-	death := dlq.Death{Task: a.task, Raw: a.raw, Queue: a.queue, Reason: reason, Verdict: v, At: time.Now()}
+	death := dlq.Death{Task: a.task, Raw: a.raw, Queue: a.queue, Reason: reason, Verdict: v, Trace: w.traceparent(a), At: time.Now()}
 	if u := a.batch.unknown(); u != nil && onlyOnce(a.task) {
 		// Whatever ended the others, nobody may resend these unasked.
 		u.Verdict.Description = u.describe()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
@@ -51,8 +52,10 @@ type Worker struct {
 	over     chan struct{} // closed when the last attempt has ended
 	letters  *deadLetters
 	metrics  *metrics
-	draining context.Context // ends when no task is taken any more
-	cut      context.Context // ends when calls in flight must end
+	tracer   trace.Tracer      // nil when nobody traces
+	hosts    map[string]string // Easemob's, by app alias; for spans
+	draining context.Context   // ends when no task is taken any more
+	cut      context.Context   // ends when calls in flight must end
 	cutNow   context.CancelFunc
 	running  atomic.Bool
 }
@@ -72,6 +75,7 @@ func New(cfg Config) (_ *Worker, err error) {
 			return nil, fmt.Errorf("metrics: %w", err)
 		}
 	}
+	w.traceBy(cfg.TracerProvider)
 	w.SetRules(cfg.Rules)
 	w.draining = context.Background()
 	w.cut, w.cutNow = context.WithCancel(context.Background())
@@ -90,7 +94,7 @@ func New(cfg Config) (_ *Worker, err error) {
 	if w.redis, err = tasks.OpenRedis(cfg.RedisURL); err != nil {
 		return nil, err
 	}
-	producer, err := tasks.NewClient(tasks.ClientConfig{Redis: w.redis, App: cfg.Apps[0].Alias})
+	producer, err := tasks.NewClient(tasks.ClientConfig{Redis: w.redis, App: cfg.Apps[0].Alias, TracerProvider: w.provider()})
 	if err != nil {
 		return nil, err
 	}

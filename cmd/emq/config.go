@@ -125,6 +125,18 @@ func settings() []setting {
 		{key: "rules", unit: "FILE", path: true,
 			meaning: "a file of your own rules for answers, asked before the builtin ones; `emq rules check` checks it",
 			put:     func(c *config, text string) error { c.Rules = text; return nil }},
+		{key: "otlp_endpoint", unit: "URL", shown: "`off`",
+			meaning: "where workers and `emq enqueue` send traces by OTLP over HTTP, such as `http://127.0.0.1:4318`; `/v1/traces` is added to a URL without a path",
+			put:     putOTLPEndpoint},
+		{key: "otlp_headers", unit: "HEADERS", fromFile: true, secret: true,
+			meaning: "headers of these requests, such as those of a login: `name=value,name=value`, values percent-encoded",
+			put: func(c *config, text string) (err error) {
+				c.OTLPHeaders, err = parseHeaders(text)
+				return err
+			}},
+		{key: "trace_ratio", unit: "RATIO", def: "1",
+			meaning: "the share of traces that are kept, 0 to 1, of those that begin in emq; what a request brings along decides for itself",
+			put:     putRatio},
 		{key: "lang", unit: "LANG", shown: "the locale's, else `en`",
 			meaning: "language of explanations: `en` or `zh`",
 			put:     putWord(func(c *config) *string { return &c.Lang }, "en", "zh")},
@@ -153,6 +165,9 @@ type config struct {
 	LogFormat       string
 	LogLevel        string
 	Rules           string // path; empty: the builtin rules alone
+	OTLPEndpoint    string // empty: off
+	OTLPHeaders     map[string]string
+	TraceRatio      float64
 	Lang            string
 }
 
@@ -366,6 +381,7 @@ func (c config) String() string {
 		"dead_letters_keep=" + formatDays(c.DeadLettersKeep), fmt.Sprintf("dead_letters_warn=%d", c.DeadLettersWarn), "audit_keep=" + formatDays(c.AuditKeep),
 		"alert_link=" + redactURL(c.AlertLink), fmt.Sprintf("alert_backlog=%v alert_pace=%d alert_remind=%v", c.AlertBacklog, c.AlertPace, c.AlertRemind),
 		"health=" + c.Health, "log_format=" + c.LogFormat, "log_level=" + c.LogLevel, "rules=" + c.Rules, "lang=" + c.Lang,
+		"otlp_endpoint=" + c.OTLPEndpoint, fmt.Sprintf("trace_ratio=%v", c.TraceRatio),
 	}
 	for _, app := range c.Apps {
 		parts = append(parts, "app:"+app.String())

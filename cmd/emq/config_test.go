@@ -141,6 +141,17 @@ func sample(t *testing.T, s setting) (get func(*config) string, values []string)
 		return func(c *config) string { return c.LogLevel }, []string{"debug", "info", "warn"}
 	case "rules":
 		return func(c *config) string { return c.Rules }, []string{"/a.yaml", "/b.yaml", "/c.yaml"}
+	case "otlp_endpoint":
+		return func(c *config) string { return c.OTLPEndpoint }, []string{"http://a/v1/traces", "http://b/v1/traces", "http://c/v1/traces"}
+	case "otlp_headers":
+		return func(c *config) string {
+			if len(c.OTLPHeaders) == 0 {
+				return ""
+			}
+			return "name=" + c.OTLPHeaders["Name"]
+		}, []string{"name=a", "name=b", "name=c"}
+	case "trace_ratio":
+		return func(c *config) string { return fmt.Sprint(c.TraceRatio) }, []string{"0", "0.5", "0.25"}
 	case "lang":
 		return func(c *config) string { return c.Lang }, []string{"en", "zh", "en"}
 	}
@@ -390,7 +401,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	const secret = "topsecret"
 	environ := []string{
 		"EMQ_REDIS_URL=redis://user:" + secret + "@host:1/0?sentinel_password=" + secret,
-		"EMQ_APP_KEY=o#a", "EMQ_CLIENT_ID=" + secret, "EMQ_CLIENT_SECRET=" + secret,
+		"EMQ_APP_KEY=o#a", "EMQ_CLIENT_ID=" + secret, "EMQ_CLIENT_SECRET=" + secret, "EMQ_OTLP_HEADERS=authorization=" + secret,
 	}
 	c := mustLoad(t, "", nil, environ...)
 	var logged bytes.Buffer
@@ -409,6 +420,10 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	}{
 		"URL in a variable":         {"", []string{"EMQ_REDIS_URL=redis://:" + secret + "@ho st"}},
 		"URL in the file":           {"redis_url: 'redis://:" + secret + "@ho st'", nil},
+		"collector's URL":           {"", []string{"EMQ_OTLP_ENDPOINT=https://user:" + secret + "@host"}},
+		"collector's query":         {"otlp_endpoint: 'https://host/?key=" + secret + "'", nil},
+		"headers":                   {"otlp_headers: 'a=b," + secret + "'", nil},
+		"headers, escaped badly":    {"", []string{"EMQ_OTLP_HEADERS=a=%zz" + secret}},
 		"YAML that can't be parsed": {"redis_url: redis://:" + secret + "@host\n  - {", nil},
 		"secret that is a list":     {"apps: {a: {client_secret: [" + secret + "]}}", nil},
 		"unknown key":               {"redis_urll: redis://:" + secret + "@host", nil},

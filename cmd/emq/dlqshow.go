@@ -100,6 +100,7 @@ func (e *env) showEntry(d dlq.Entry, lang string, another bool) error {
 	p.field("enqueued", e.when(d.EnqueuedAt))
 	p.field("first failed", e.when(d.FirstFailedAt))
 	p.field("last failed", e.when(d.LastFailedAt))
+	p.field("trace", d.Trace)
 	e.showPayload(p, d.Payload)
 	e.showAttempts(p, d)
 	e.showEvents(p, d)

@@ -81,7 +81,7 @@ so on, which are reported one by one.`,
 	flags.StringVarP(&f.file, "file", "f", "", `file of tasks, one JSON envelope a line; "-" for standard input`)
 	flags.BoolVar(&f.keepGoing, "keep-going", false, "with -f: queue the good lines although there are bad ones")
 	flags.BoolVar(&f.durable, "durable", false, "wait until each task is on Redis' disk or on a replica, and fail otherwise")
-	settingFlags(flags, "app")
+	settingFlags(flags, "app", "otlp_endpoint", "otlp_headers", "trace_ratio")
 	jsonFlag(cmd, &f.json)
 	_ = cmd.MarkFlagFilename("file", "jsonl") // fails for an unknown flag only
 	oneOf(cmd, "target", string(tasks.Users), string(tasks.Groups), string(tasks.Rooms))
@@ -192,9 +192,15 @@ func (e *env) enqueueOne(cmd *cobra.Command, f *enqueueFlags) error {
 // producer connects to Redis for the tasks that the flags describe.
 func (e *env) producer(cmd *cobra.Command, f *enqueueFlags) (*backend, error) {
 	b, err := e.backend(cmd)
-	if err == nil && f.durable {
-		b.client, err = tasks.NewClient(tasks.ClientConfig{Redis: b.redis, App: b.cfg.appOrDefault(), Durable: true})
+	if err != nil {
+		return nil, err
 	}
+	provider, stop, err := startTracing(cmd.Context(), b.cfg, func(text string) { e.say("emq: warning: traces are lost: %s", text) })
+	if err != nil {
+		return nil, err
+	}
+	e.closers = append(e.closers, func() error { stop(); return nil })
+	b.client, err = tasks.NewClient(tasks.ClientConfig{Redis: b.redis, App: b.cfg.appOrDefault(), Durable: f.durable, TracerProvider: provider})
 	return b, err
 }
 

@@ -157,6 +157,9 @@ var settingsZh = map[string]struct{ meaning, shown string }{
 	"log_format":        {meaning: "`text`、`json`，或写入系统日志的 `syslog`"},
 	"log_level":         {meaning: "`debug`、`info`、`warn` 或 `error`"},
 	"rules":             {meaning: "自定义的应答规则文件，先于内置规则匹配；用 `emq rules check` 检查"},
+	"otlp_endpoint":     {"worker 和 `emq enqueue` 以 OTLP/HTTP 发送链路追踪数据的地址，例如 `http://127.0.0.1:4318`；URL 不带路径时补上 `/v1/traces`", "`off`"},
+	"otlp_headers":      {meaning: "这些请求的请求头，例如用于认证：`name=value,name=value`，值须百分号编码"},
+	"trace_ratio":       {meaning: "由 emq 发起的链路中保留的比例，0 至 1；请求自带的链路是否保留，以请求为准"},
 	"lang":              {"解释所用的语言：`en` 或 `zh`", "取自 locale，否则为 `en`"},
 }
 

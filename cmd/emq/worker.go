@@ -53,7 +53,8 @@ emq.yaml. Credentials come from variables or files.`,
 	}
 	settingFlags(cmd.Flags(), "app", "app_key", "easemob_url", "client_id", "client_secret", "concurrency",
 		"call_timeout", "drain_timeout", "id_retention", "dead_letters_keep", "dead_letters_warn", "audit_keep",
-		"alert_link", "alert_backlog", "alert_pace", "alert_remind", "health", "rules", "log_format", "log_level")
+		"alert_link", "alert_backlog", "alert_pace", "alert_remind",
+		"health", "rules", "log_format", "log_level", "otlp_endpoint", "otlp_headers", "trace_ratio")
 	_ = cmd.MarkFlagFilename("rules", "yaml", "yml") // fails for an unknown flag only
 	return cmd
 }
@@ -92,11 +93,17 @@ func (e *env) runWorker(ctx context.Context, cfg *config) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	provider, stopTracing, err := startTracing(ctx, cfg, func(text string) { log.Warn("traces are lost", "error", text) })
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	w, err := worker.New(worker.Config{
 		Collectors: alerts.Collectors(),
 		RedisURL:   cfg.RedisURL, Apps: apps, Concurrency: cfg.Concurrency, CallTimeout: cfg.CallTimeout,
 		DrainTimeout: cfg.DrainTimeout, IDRetention: cfg.IDRetention, Rules: rules, Logger: log,
 		DeadLettersKeep: cfg.DeadLettersKeep, DeadLettersWarn: cfg.DeadLettersWarn, AuditKeep: cfg.AuditKeep,
+		TracerProvider: provider,
 	})
 	if err != nil {
 		return &usageError{err}

@@ -4,6 +4,7 @@
 -- ARGV[1] the attempt, one line of JSON
 -- ARGV[2] 1 when the attempt counts, else 0
 -- ARGV[3] how many bytes of history are kept
+-- ARGV[4] what the attempt leaves for the next one's spans; empty for nothing
 -- Returns how many attempts the history holds, or 0 when the task is gone: a late write must not bring an empty
 -- hash into being, which would block the task's ID for good.
 if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -25,6 +26,9 @@ if #history > most then
   end
 end
 redis.call('HSET', KEYS[1], 'emq_history', history)
+if ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[1], 'emq_trace', ARGV[4])
+end
 if ARGV[2] == '1' then
   redis.call('HINCRBY', KEYS[1], 'emq_counted', 1)
 end
