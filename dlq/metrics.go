@@ -48,6 +48,7 @@ var (
 
 	queueTasks   = prometheus.NewDesc("emq_queue_tasks", "Tasks in a queue, by asynq's state.", []string{"app", "queue", "state"}, nil)
 	queueOldest  = prometheus.NewDesc("emq_queue_oldest_seconds", "How long the oldest due task of a queue has waited.", []string{"app", "queue"}, nil)
+	queuePaused  = prometheus.NewDesc("emq_queue_paused", "1 while nothing is taken from a queue: it is held, or an operator paused it.", []string{"app", "queue"}, nil)
 	deadLetters  = prometheus.NewDesc("emq_dead_letters", "Dead letters, by the class of their cause and their state.", []string{"app", "class", "state"}, nil)
 	deadCauses   = prometheus.NewDesc("emq_dead_letter_causes", "Causes that the dead letters fall in.", []string{"app"}, nil)
 	holdsInForce = prometheus.NewDesc("emq_holds", "1 where an app, or a family of its calls, is held.", []string{"app", "family"}, nil)
@@ -60,7 +61,7 @@ func (s *Store) Metrics(apps ...string) *Metrics {
 
 // Describe is prometheus.Collector's.
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{redisUp, queueTasks, queueOldest, deadLetters, deadCauses, holdsInForce} {
+	for _, desc := range []*prometheus.Desc{redisUp, queueTasks, queueOldest, queuePaused, deadLetters, deadCauses, holdsInForce} {
 		to <- desc
 	}
 }
@@ -130,6 +131,11 @@ func (m *Metrics) collectQueues(gauge func(*prometheus.Desc, float64, ...string)
 			gauge(queueTasks, float64(n), app, name, state)
 		}
 		gauge(queueOldest, q.Latency.Seconds(), app, name)
+		paused := 0.0
+		if q.Paused {
+			paused = 1
+		}
+		gauge(queuePaused, paused, app, name)
 	}
 }
 

@@ -78,11 +78,14 @@ func newMetrics(apps []App) *metrics {
 }
 
 // begin makes the series of an app, so that what is counted for the first time is seen to
-// have grown. Of attempts only those of plain success are made: the others would be too many,
-// and come with the first call of a kind.
+// have grown. Of attempts only those are made that need no call, or are plain success: the others
+// would be too many, and come with the first call of a kind.
 func (m *metrics) begin(app string) {
 	for _, kind := range tasks.Kinds() {
 		m.attempts.WithLabelValues(app, string(kind.Kind), string(errclass.ClassSuccess), ruleOK)
+		for _, v := range ownVerdicts() {
+			m.attempts.WithLabelValues(app, string(kind.Kind), string(v.Class), v.Rule)
+		}
 		m.unknown.WithLabelValues(app, string(kind.Kind))
 		for _, class := range errclass.Classes() {
 			m.calls.WithLabelValues(app, string(kind.Kind), string(class))
@@ -134,9 +137,6 @@ func (m *metrics) call(a *attempt, rules *errclass.Table) {
 	if _, begun := m.kinds.LoadOrStore([2]string{app, kind}, true); !begun {
 		for _, rule := range rules.Rules() {
 			m.attempts.WithLabelValues(app, kind, string(rule.Class), rule.ID)
-		}
-		for _, v := range ownVerdicts() {
-			m.attempts.WithLabelValues(app, kind, string(v.Class), v.Rule)
 		}
 	}
 	m.calls.WithLabelValues(app, kind, string(a.verdict.Class)).Inc()

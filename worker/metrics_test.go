@@ -175,7 +175,7 @@ func TestMetricsStayFew(t *testing.T) {
 			t.Errorf("a label that is not bounded: %s", series)
 		}
 	}
-	if most := len(tasks.Kinds()) + 2; attempts > most {
+	if most := len(tasks.Kinds())*(1+len(ownVerdicts())) + len(worker.rules.Load().Rules()); attempts > most {
 		t.Errorf("%d series of attempts, want at most %d", attempts, most)
 	}
 }

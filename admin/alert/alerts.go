@@ -75,7 +75,7 @@ type Alerts struct {
 	sending  sync.WaitGroup
 	sendable context.Context // ends when what is being sent must end
 	mu       sync.Mutex
-	sent     map[string]time.Time // IDs of notices that are sent, or being sent
+	sent     map[string]time.Time // IDs of notices that are not to be sent, until when
 	failing  map[string]bool      // channels by name, whose failure was told
 
 	// Of the goroutine that looks:
@@ -305,17 +305,17 @@ func (a *Alerts) say(ctx context.Context, n Notice) {
 func (a *Alerts) send(app string, n Notice) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	now := a.now()
+	maps.DeleteFunc(a.sent, func(_ string, until time.Time) bool { return !now.Before(until) })
 	if _, ok := a.sent[n.ID]; ok {
 		return
 	}
-	now := a.now()
-	maps.DeleteFunc(a.sent, func(_ string, at time.Time) bool { return now.Sub(at) > giveUpAfter })
-	a.sent[n.ID] = now
+	a.sent[n.ID] = now.Add(2 * giveUpAfter)
 	a.sending.Go(func() {
 		if !a.deliver(a.sendable, n) && a.now().Sub(n.At) < giveUpAfter {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			delete(a.sent, n.ID) // the next turn tries again
+			a.sent[n.ID] = a.now().Add(sendAgainAfter)
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.sendable), lookEvery)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -40,6 +41,15 @@ type ChannelConfig struct {
 	Secret string
 	Lang   string // "en" (default) or "zh"
 }
+
+// String shows neither address nor secret.
+func (c ChannelConfig) String() string { return c.Name + " (" + c.Type + ")" }
+
+// GoString shows neither address nor secret.
+func (c ChannelConfig) GoString() string { return c.String() }
+
+// LogValue shows neither address nor secret.
+func (c ChannelConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // A Channel sends alerts to one place.
 type Channel struct {
@@ -81,6 +91,9 @@ func NewChannel(cfg ChannelConfig) (*Channel, error) {
 	if cfg.Secret != "" && !kind.signed {
 		return nil, &tasks.FieldError{Field: field("secret"), Bound: "a channel of type " + cfg.Type + " takes none"}
 	}
+	if _, err := webhookKey(cfg.Secret); cfg.Type == "webhook" && err != nil {
+		return nil, &tasks.FieldError{Field: field("secret"), Bound: "must be base64 after whsec_"}
+	}
 	u, err := url.Parse(cfg.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
@@ -103,7 +116,7 @@ func NewChannel(cfg ChannelConfig) (*Channel, error) {
 func (c *Channel) Name() string { return c.cfg.Name }
 
 // String shows neither address nor secret.
-func (c *Channel) String() string { return c.cfg.Name + " (" + c.cfg.Type + ")" }
+func (c *Channel) String() string { return c.cfg.String() }
 
 // GoString shows neither address nor secret.
 func (c *Channel) GoString() string { return c.String() }
@@ -200,6 +213,9 @@ func (c *Channel) judge(answer *http.Response, body []byte) error {
 		}
 		return e
 	}
+	if c.kind.word != "" && strings.TrimSpace(string(body)) != c.kind.word {
+		return c.failed(status, "", "the answer is not the vendor's: "+string(body))
+	}
 	if c.kind.code == "" {
 		return nil
 	}
@@ -219,7 +235,7 @@ func (c *Channel) judge(answer *http.Response, body []byte) error {
 }
 
 func (c *Channel) failed(status int, code, text string) *SendError {
-	return &SendError{Channel: c.cfg.Name, Status: status, Code: tasks.Printable(code, nameMax), Text: tasks.Printable(c.hide(text), 256)}
+	return &SendError{Channel: c.cfg.Name, Status: status, Code: tasks.Printable(code, nameMax), Text: tasks.Printable(c.hide(tasks.Printable(text, answerMax)), 256)}
 }
 
 // hide blots the channel's secrets out of what somebody answered.

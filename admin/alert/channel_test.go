@@ -25,6 +25,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// TestFeishuSignature is the vendor's algorithm on values that are known from elsewhere.
+func TestFeishuSignature(t *testing.T) {
+	t.Parallel()
+	if got := sign("1599360473\ndemo", ""); got != "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8=" {
+		t.Error(got)
+	}
+}
+
 var sampleTime = time.Date(2026, 11, 27, 8, 0, 0, 0, time.UTC)
 
 func sampleNotice() Notice {
@@ -131,7 +139,7 @@ var vendors = map[string]struct {
 				} `json:"text"`
 			}
 			strict(t, body, &m)
-			if r.URL.Query().Get("key") != canaryKey || m.MsgType != "text" || len(m.Text.Content) > 2048 {
+			if r.URL.Query().Get("key") != canaryKey || m.MsgType != "text" || len(m.Text.Content) > 2048 || strings.Contains(m.Text.Content, "<@") || bytes.Contains(body, []byte(`\u`)) {
 				t.Errorf("message %+v", m)
 			}
 		},
@@ -165,7 +173,7 @@ var vendors = map[string]struct {
 				t.Errorf("markup in %q", m.Text)
 			}
 		},
-		bad: []answer{{403, "action_prohibited", false}, {404, "no_service", false}, {410, "channel_is_archived", false}, {429, "", true}, {500, "rollup_error", true}},
+		bad: []answer{{403, "action_prohibited", false}, {404, "no_service", false}, {410, "channel_is_archived", false}, {429, "", true}, {500, "rollup_error", true}, {200, "<html>log in</html>", false}},
 	},
 	"webhook": {
 		path: "/hook/" + canaryKey, secret: "whsec_" + base64.StdEncoding.EncodeToString([]byte(canarySecret)), ok: "",
@@ -328,7 +336,7 @@ func shows(t *testing.T, err error, c *Channel) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, text := range []string{err.Error(), fmt.Sprintf("%v %+v %#v %s", err, err, err, c), fmt.Sprintf("%v %+v %#v", c, c, c)} {
+	for _, text := range []string{err.Error(), fmt.Sprintf("%v %+v %#v %s", err, err, err, c), fmt.Sprintf("%v %+v %#v %v %+v %#v", c, c, c, c.cfg, c.cfg, c.cfg)} {
 		for _, secret := range []string{canaryKey, canarySecret, url.QueryEscape(canarySecret), base64.StdEncoding.EncodeToString([]byte(canarySecret))} {
 			if strings.Contains(text, secret) {
 				t.Errorf("shows %s: %s", secret, text)
@@ -353,6 +361,9 @@ func TestHostileText(t *testing.T) {
 		must(t, vendorChannel(t, kind, "en", server.URL).Send(t.Context(), n))
 		server.Close()
 	}
+	if text := n.Text("en", 1<<20); strings.Contains(text, "\u202e") || strings.Contains(text, "\n# heading") {
+		t.Errorf("characters that turn or break lines are left: %q", text[:300])
+	}
 }
 
 func TestNewChannelRefuses(t *testing.T) {
@@ -372,6 +383,7 @@ func TestNewChannelRefuses(t *testing.T) {
 		"no URL":              {"alerts.ops.url", func(c *ChannelConfig) { c.URL = "https://%zz" + canaryKey }},
 		"http":                {"alerts.ops.url", func(c *ChannelConfig) { c.URL = "http://oapi.dingtalk.com/?access_token=" + canaryKey }},
 		"another language":    {"alerts.ops.lang", func(c *ChannelConfig) { c.Lang = "fr" }},
+		"a broken secret":     {"alerts.ops.secret", func(c *ChannelConfig) { c.Type, c.Secret = "webhook", "whsec_"+canarySecret+"!" }},
 		"a secret for nobody": {"alerts.ops.secret", func(c *ChannelConfig) { c.Type = "wecom" }},
 	} {
 		bad := good

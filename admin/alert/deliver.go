@@ -15,6 +15,8 @@ import (
 const (
 	// sendFor bounds the tries to send one notice to one channel.
 	sendFor = 2 * time.Minute
+	// sendAgainAfter is how long a notice waits that no channel took.
+	sendAgainAfter = 2 * time.Minute
 	// giveUpAfter is how old a notice that no channel takes may become. What lasts is told
 	// of again.
 	giveUpAfter = time.Hour

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/imqueue/emq/errclass"
 )
@@ -93,7 +94,21 @@ func (n Notice) Heading(lang string) string {
 	if n.App != "" {
 		heading += " · " + n.App
 	}
-	return heading + " · " + n.Title.In(lang)
+	return inert(heading + " · " + n.Title.In(lang))
+}
+
+// inert is a text on one line, without the characters that turn or hide others: an
+// answer's word must not look like something else.
+func inert(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\t':
+			return ' '
+		case unicode.Is(unicode.Cc, r), unicode.Is(unicode.Cf, r):
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // Details is what else the notice says, a line each, in "en" or "zh".
@@ -101,7 +116,7 @@ func (n Notice) Details(lang string) []string {
 	words := func(en, zh string) string { return errclass.Text{En: en, Zh: zh}.In(lang) }
 	var lines []string
 	for _, f := range n.Facts {
-		lines = append(lines, f.Name.In(lang)+words(": ", "：")+f.Value.In(lang))
+		lines = append(lines, inert(f.Name.In(lang)+words(": ", "：")+f.Value.In(lang)))
 	}
 	lines = append(lines, words("since: ", "开始于：")+n.Since.UTC().Format(time.RFC3339))
 	if advice := n.Advice.In(lang); advice != "" && !n.Over() {

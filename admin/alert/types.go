@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -13,8 +14,8 @@ import (
 )
 
 // A channelType is how one vendor wants to be told. All but the machine-read ones are sent
-// plain text, in which nothing acts: no markup, no link but an address as such, and no
-// mention of everybody.
+// plain text, so that nothing acts that an answer's word brings along: no markup, no link
+// but an address as such, no mention.
 type channelType struct {
 	build  func(c *Channel, n Notice) message
 	signed bool // takes a secret
@@ -22,6 +23,8 @@ type channelType struct {
 	// code and text are the fields of a 200 that say how it went; code 0 is well. Empty
 	// where the status alone counts.
 	code, text string
+	// word is what a 200 says when all is well; empty where it may say anything.
+	word string
 	// again are the codes that may pass later, with the least wait.
 	again map[string]time.Duration
 	// refresh is for a channel that takes for over what it does not hear of for liveFor.
@@ -34,16 +37,16 @@ const liveFor = 5 * refreshEvery
 var channelTypes = map[string]channelType{
 	// open.dingtalk.com, "Custom robot access": 20 messages a minute, else 130101 and ten
 	// minutes of silence; -1 is the system being busy; 310000 a wrong signature or keyword.
-	"dingtalk": {build: dingTalk, signed: true, code: "errcode", text: "errmsg", again: map[string]time.Duration{"-1": 0, "130101": time.Minute}},
+	"dingtalk": {build: dingTalk, signed: true, code: "errcode", text: "errmsg", again: map[string]time.Duration{"-1": 0, "130101": 10 * time.Minute}},
 	// open.feishu.cn, "Custom bot usage guide": 100 messages a minute and 5 a second, else
-	// 11232 (9499 in older answers); 19021 a wrong signature, 19024 a missing keyword.
-	"feishu": {build: feishu, signed: true, code: "code", text: "msg", again: map[string]time.Duration{"11232": 15 * time.Second, "9499": 15 * time.Second}},
+	// 11232; 19021 a wrong signature, 19024 a missing keyword, 9499 a bad request.
+	"feishu": {build: feishu, signed: true, code: "code", text: "msg", again: map[string]time.Duration{"11232": 15 * time.Second}},
 	// developer.work.weixin.qq.com, document 91770: 20 messages a minute, else 45009; 93000
 	// is an address that is wrong.
 	"wecom": {build: weCom, code: "errcode", text: "errmsg", again: map[string]time.Duration{"-1": 0, "45009": time.Minute}},
 	// api.slack.com, "Sending messages using incoming webhooks": 200 and "ok", else a status
 	// and a word; 429 with Retry-After.
-	"slack": {build: slack},
+	"slack": {build: slack, word: "ok"},
 	// standardwebhooks.com, symmetric signatures.
 	"webhook": {build: webhook, signed: true},
 	// prometheus.io, Alertmanager's API v2, POST /alerts.
@@ -59,9 +62,13 @@ const (
 	slackMax    = 3000   // characters of a section
 )
 
+// encode writes <, > and & as they are: WeCom refuses some escapes.
 func encode(body any) []byte {
-	raw, _ := json.Marshal(body) // of strings, numbers and times: it can't fail
-	return raw
+	var raw bytes.Buffer
+	enc := json.NewEncoder(&raw)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(body) // of strings, numbers and times: it can't fail
+	return bytes.TrimSpace(raw.Bytes())
 }
 
 // sign is base64(HMAC-SHA256).
@@ -109,8 +116,12 @@ func feishu(c *Channel, n Notice) message {
 	return message{body: encode(body)}
 }
 
+// weComEscape keeps <@NAME> from mentioning somebody, which it does in plain text too.
+var weComEscape = strings.NewReplacer("<@", "< @")
+
 func weCom(c *Channel, n Notice) message {
-	return message{body: encode(map[string]any{"msgtype": "text", "text": map[string]string{"content": n.Text(c.cfg.Lang, weComMax)}})}
+	text := clip(weComEscape.Replace(n.Text(c.cfg.Lang, weComMax)), weComMax)
+	return message{body: encode(map[string]any{"msgtype": "text", "text": map[string]string{"content": text}})}
 }
 
 // slackEscape is for the text that notifications show, which Slack reads as markup.
@@ -135,15 +146,20 @@ func webhook(c *Channel, n Notice) message {
 	seconds := strconv.FormatInt(c.now().Unix(), 10)
 	m.header = http.Header{"Webhook-Id": {n.ID}, "Webhook-Timestamp": {seconds}}
 	if c.cfg.Secret != "" {
-		key := c.cfg.Secret
-		if encoded, ok := strings.CutPrefix(key, "whsec_"); ok {
-			if raw, err := base64.StdEncoding.DecodeString(encoded); err == nil {
-				key = string(raw)
-			}
-		}
+		key, _ := webhookKey(c.cfg.Secret) // NewChannel has tried
 		m.header.Set("Webhook-Signature", "v1,"+sign(key, n.ID+"."+seconds+"."+string(m.body)))
 	}
 	return m
+}
+
+// webhookKey is the key in a secret: in base64 after whsec_, else as it stands.
+func webhookKey(secret string) (string, error) {
+	encoded, ok := strings.CutPrefix(secret, "whsec_")
+	if !ok {
+		return secret, nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	return string(raw), err
 }
 
 func alertmanager(c *Channel, n Notice) message { return alertmanagerAll(c, []Notice{n}) }

@@ -387,7 +387,7 @@ func (c config) String() string {
 		parts = append(parts, "app:"+app.String())
 	}
 	for _, channel := range c.Channels {
-		parts = append(parts, "alerts:"+channel.Name+" ("+channel.Type+")")
+		parts = append(parts, "alerts:"+channel.String())
 	}
 	return strings.Join(parts, " ")
 }
