@@ -356,6 +356,7 @@ var behaviours = []struct {
 	{"too many unknown answers", testUnknownsBound},
 	{"unknown answers of many workers", testUnknownsByMany},
 	{"silences", testSilences},
+	{"tallies", testTallies},
 }
 
 func TestInMemory(t *testing.T) {

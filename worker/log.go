@@ -22,6 +22,9 @@ const (
 func (w *Worker) line(a *attempt, end string, more ...slog.Attr) {
 	if end != endPart {
 		w.metrics.end(a, end)
+		if w.metrics.apps[a.task.App] { // the task may name any other
+			w.tally.end(a.task.App, end)
+		}
 	}
 	w.traceEnd(a, end)
 	v, level := a.ending(), slog.LevelInfo

@@ -139,6 +139,14 @@ func TestMetricsOfAWorker(t *testing.T) {
 	if got["emq_redis_duration_seconds_count"] < 10 {
 		t.Errorf("%v commands were timed", got["emq_redis_duration_seconds_count"])
 	}
+	w.eventually("the tallies", func() bool {
+		list, err := w.store.Tallies(t.Context(), tasks.AppDefault)
+		sum := dlq.Tally{}
+		for _, n := range list {
+			sum.Delivered, sum.Failed, sum.Dead = sum.Delivered+n.Delivered, sum.Failed+n.Failed, sum.Dead+n.Dead
+		}
+		return err == nil && sum == dlq.Tally{Delivered: 3, Failed: 1, Dead: 1}
+	})
 	mini.SetError("LOADING away")
 	w.eventually("the word that Redis is away", func() bool { return scrape(t, worker)["emq_redis_up"] == 0 })
 	if away := scrape(t, worker); away[`emq_dead_letter_causes{app="default"}`] != 1 {

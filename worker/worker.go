@@ -52,6 +52,7 @@ type Worker struct {
 	over     chan struct{} // closed when the last attempt has ended
 	letters  *deadLetters
 	metrics  *metrics
+	tally    *tally
 	tracer   trace.Tracer      // nil when nobody traces
 	hosts    map[string]string // Easemob's, by app alias; for spans
 	draining context.Context   // ends when no task is taken any more
@@ -108,6 +109,7 @@ func New(cfg Config) (_ *Worker, err error) {
 		w.metrics.time(rdb)
 	}
 	w.metrics.breakers(w.breakers)
+	w.tally = newTally(w.store)
 	w.letters = newDeadLetters(w.store, cfg, w.metrics.registry)
 	w.limits = newLimits(w.redis, w.store, cfg.Logger, cfg.Apps)
 	w.metrics.registry.MustRegister(w.store.Metrics(w.limits.apps...))
@@ -185,6 +187,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return errors.Join(w.sweep(ctx), w.letters.look(ctx))
 		})
 	})
+	loops.Go(func() { w.every(background, tallyEvery, "count attempts", w.tally.flush) })
 	for _, app := range w.cfg.Apps {
 		work := newOperations(w.store, app.Alias, w.cfg.Name).work
 		loops.Go(func() { w.every(background, operationsEvery, "operations", work) })
@@ -201,6 +204,11 @@ func (w *Worker) Run(ctx context.Context) error {
 	timer.Stop()
 	close(w.over)
 	loops.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthyAfter)
+	defer cancel()
+	if err := w.tally.flush(last); err != nil {
+		w.log.Warn("some attempts are not counted", "error", err)
+	}
 	w.log.Info("worker stopped", "name", w.cfg.Name)
 	return nil
 }
