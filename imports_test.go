@@ -25,7 +25,7 @@ var arrows = map[string]struct{ code, tests []string }{
 		code:  []string{"admin", "admin/alert", "worker", "worker/easemob", "worker/easemob/simulator", "dlq", "tasks", "tasks/redisserver", "errclass"},
 		tests: []string{"tasks/redisserver/redistest"},
 	},
-	"admin":                       {code: []string{"dlq", "tasks", "errclass"}, tests: []string{"tasks/redisserver", "tasks/redisserver/redistest"}},
+	"admin":                       {code: []string{"admin/alert", "dlq", "tasks", "errclass"}, tests: []string{"tasks/redisserver", "tasks/redisserver/redistest"}},
 	"admin/alert":                 {code: []string{"dlq", "tasks", "errclass"}, tests: []string{"tasks/redisserver", "tasks/redisserver/redistest"}},
 	"worker":                      {code: []string{"worker/easemob", "dlq", "tasks", "errclass"}, tests: []string{"worker/easemob/simulator", "tasks/redisserver", "tasks/redisserver/redistest"}},
 	"worker/easemob":              {tests: []string{"worker/easemob/simulator"}},

@@ -159,15 +159,15 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// gate is a Redis hook that holds every command until it is opened.
-type gate struct {
+// turnstile is a Redis hook that holds every command until it is opened.
+type turnstile struct {
 	reached chan struct{} // gets a value for each command that waits
 	open    chan struct{}
 }
 
-func (g gate) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (g turnstile) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (g gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (g turnstile) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		g.reached <- struct{}{}
 		<-g.open
@@ -175,6 +175,6 @@ func (g gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (g gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (g turnstile) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }

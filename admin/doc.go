@@ -1,24 +1,14 @@
-// Package admin is emq's HTTP server for operators. For now it reads only:
-// health, and queues, holds, limits, unknown answers, causes, dead letters, operations
-// and the audit as JSON.
+// Package admin is emq's HTTP server for operators: the web page, the API that it uses,
+// health and metrics.
 //
-// server.go has the table of routes. A handler takes a request and returns a
-// value or an error; respond.go turns either into an answer, once for all.
+// api.go has the table of routes: who may use each, what it takes, answers and does. The
+// mux, the guard (guard.go) and the OpenAPI document (openapi.go) follow from it.
+// respond.go turns values and errors into answers, once for all. The page is in web, as
+// it stands.
 //
 // # API
 //
-//	GET /healthz                         the process lives
-//	GET /readyz                          Redis answers too; 503 when not
-//	GET /api/v1/queues                   ?app  those ever used or paused by hand
-//	GET /api/v1/holds                    ?app
-//	GET /api/v1/limits                   ?app  set by hand, in the place of the settings'
-//	GET /api/v1/unknowns                 ?app  answers that no rule knew, in groups
-//	GET /api/v1/causes                   ?filters
-//	GET /api/v1/dead-letters             ?filters &limit &cursor
-//	GET /api/v1/dead-letters/{app}/{id}
-//	GET /api/v1/operations               ?app
-//	GET /api/v1/operations/{app}/{id}
-//	GET /api/v1/audit                    ?app &by &action &since &until &limit &cursor
+// GET /api/v1/openapi.json describes the routes below /api/v1, from this very code.
 //
 // Filters, together, are those of [dlq.ParseFilter]: app, kind, class, error, status,
 // cause (an ID or the beginning of one), state, target (a user, group or room), text,
@@ -34,10 +24,18 @@
 // An error is an application/problem+json document as in RFC 9457: type, title,
 // status, detail, and field where a parameter is at fault.
 //
+// A POST, PUT, PATCH or DELETE with an Idempotency-Key is done once: its repeat within a
+// day gets the first answer.
+//
 // # Who may ask
 //
-// Whoever reaches the address: there are no accounts. So it listens on a
-// loopback address only, and answers only requests that name one as their host,
-// which keeps a web page from reaching it by a DNS name of its own (DNS
-// rebinding). No answer allows another origin to read it.
+// Without identities, whoever reaches the address may do everything. So it is a loopback
+// address then, only requests that name one as their host are answered, which keeps a web
+// page from reaching it by a DNS name of its own (DNS rebinding), and none that a browser
+// sends for another origin.
+//
+// With identities, a bearer token says who asks, or the cookie of a session, which goes
+// with a token of its own in X-CSRF-Token for whatever changes something. Wrong tokens are
+// throttled by address. No answer allows another origin to read it. Everything that is
+// done is in the audit under the identity's name.
 package admin

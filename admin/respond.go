@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/tasks"
@@ -33,18 +35,29 @@ func listOf[T any](items []T, next string) list[T] {
 type apiError struct {
 	status int
 	field  string // parameter at fault, if any
+	value  string // of it, if that may be shown
 	detail string
+
+	retryAfter time.Duration
 }
 
 func (e *apiError) Error() string { return e.detail }
 
 // problem is the one shape of an error (RFC 9457).
 type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-	Field  string `json:"field,omitempty"`
+	Type   string  `json:"type"`
+	Title  string  `json:"title"`
+	Status int     `json:"status"`
+	Detail string  `json:"detail,omitempty"`
+	Field  string  `json:"field,omitempty"`
+	Errors []fault `json:"errors,omitempty"`
+}
+
+// A fault is what is wrong with one field of a body.
+type fault struct {
+	Location string `json:"location"`
+	Message  string `json:"message"`
+	Value    string `json:"value,omitempty"`
 }
 
 // answer makes an HTTP handler of h.
@@ -61,17 +74,31 @@ func (s *Server) answer(h handler) http.Handler {
 	})
 }
 
-// refuse answers err. What is not the client's fault is logged here, and told
-// to the client without its particulars.
+// refuse answers err.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
+	if errors.Is(r.Context().Err(), context.Canceled) {
 		return // the client has left
 	}
+	if known, ok := errors.AsType[*apiError](err); ok {
+		if known.retryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(known.retryAfter.Seconds())))
+		}
+		if known.status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+		}
+	}
+	p := s.told(r, err)
+	s.write(w, r, p.Status, "application/problem+json", p)
+}
+
+// told is err as the client is told it. What is not the client's fault is logged here, and
+// told without its particulars.
+func (s *Server) told(r *http.Request, err error) problem {
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError && !errors.As(err, new(*apiError)) {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", err)
 	}
-	s.write(w, r, p.Status, "application/problem+json", p)
+	return p
 }
 
 // problemOf is the only place that maps errors to HTTP.
@@ -83,10 +110,15 @@ func problemOf(err error) problem {
 	switch {
 	case errors.As(err, &api):
 		p.Status, p.Field, p.Detail = api.status, api.field, api.detail
+		if api.field != "" && api.status == http.StatusUnprocessableEntity {
+			p.Errors = []fault{{Location: api.field, Message: api.detail, Value: api.value}}
+		}
 	case errors.As(err, &field):
 		p.Status, p.Field, p.Detail = http.StatusBadRequest, field.Field, field.Error()
 	case errors.Is(err, dlq.ErrNotFound):
 		p.Status, p.Detail = http.StatusNotFound, err.Error()
+	case errors.Is(err, dlq.ErrState), errors.Is(err, dlq.ErrResendInProgress):
+		p.Status, p.Detail = http.StatusConflict, err.Error()
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.EOF), errors.As(err, &network):
 		p.Status, p.Detail = http.StatusServiceUnavailable, "Redis does not answer"
 	}

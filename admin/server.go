@@ -8,13 +8,16 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 )
 
@@ -35,6 +38,20 @@ type Config struct {
 	Listen string
 	// Logger gets what goes wrong; nil means slog.Default.
 	Logger *slog.Logger
+	// Redis keeps what was told of alerts, and the answers to requests that carry an
+	// Idempotency-Key; without it such a request is refused nothing, and may be made twice.
+	Redis redis.UniversalClient
+	// Identities may come in. Without any, whoever reaches the address may do everything,
+	// and Listen must be a loopback address.
+	Identities []Identity
+	// ReadOnly refuses every change.
+	ReadOnly bool
+	// MaskPayloads hides from viewers what messages say.
+	MaskPayloads bool
+	// Rules explain answers; nil means errclass.Default.
+	Rules *errclass.Table
+	// Version is emq's, for the page.
+	Version string
 }
 
 // withDefaults returns a copy with defaults filled, or a *tasks.FieldError.
@@ -52,8 +69,8 @@ func (c Config) withDefaults() (Config, error) {
 	if err != nil {
 		return c, refuse("must be host:port")
 	}
-	if !loopback(host) {
-		return c, refuse("must be a loopback address, such as 127.0.0.1 or localhost: whoever reaches it may read everything")
+	if !loopback(host) && len(c.Identities) == 0 {
+		return c, refuse("must be a loopback address, such as 127.0.0.1 or localhost, where there are no credentials: whoever reaches it may do everything")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return c, refuse("the port must be 0 to 65535")
@@ -63,6 +80,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Rules == nil {
+		c.Rules = errclass.Default()
 	}
 	return c, nil
 }
@@ -82,6 +102,10 @@ type Server struct {
 	store   *dlq.Store
 	log     *slog.Logger
 	metrics http.Handler
+	gate    *gate
+	streams chan struct{} // has room for as many as there may be
+	ending  chan struct{} // closed when the server ends
+	now     func() time.Time
 }
 
 // New makes a server; it does not listen yet. It returns a *tasks.FieldError for
@@ -93,50 +117,62 @@ func New(cfg Config) (*Server, error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(cfg.Store.Metrics(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Server{cfg: cfg, store: cfg.Store, log: cfg.Logger, metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})}, nil
+	return &Server{
+		cfg: cfg, store: cfg.Store, log: cfg.Logger, metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}),
+		gate: newGate(cfg.Identities), streams: make(chan struct{}, eventsMost), ending: make(chan struct{}), now: time.Now,
+	}, nil
 }
 
-// routes is the whole API.
-func (s *Server) routes() *http.ServeMux {
+// mux is the whole API, and what stands beside it.
+func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, route := range []struct {
-		pattern string
-		answer  handler
-	}{
-		{"GET /healthz", s.live},
-		{"GET /readyz", s.ready},
-		{"GET /api/v1/queues", s.listQueues},
-		{"GET /api/v1/holds", ofApps(s.store.Holds)},
-		{"GET /api/v1/limits", ofApps(s.store.Limits)},
-		{"GET /api/v1/unknowns", ofApps(s.store.Unknowns)},
-		{"GET /api/v1/causes", s.listCauses},
-		{"GET /api/v1/dead-letters", s.listDeadLetters},
-		{"GET /api/v1/dead-letters/{app}/{id...}", s.getDeadLetter},
-		{"GET /api/v1/operations", ofApps(s.store.Operations)},
-		{"GET /api/v1/operations/{app}/{id}", s.getOperation},
-		{"GET /api/v1/audit", s.listAudit},
-	} {
-		mux.Handle(route.pattern, s.answer(route.answer))
+	mux.Handle("GET /healthz", s.answer(s.live))
+	mux.Handle("GET /readyz", s.answer(s.ready))
+	mux.Handle("GET /metrics", s.known(s.metrics.ServeHTTP))
+	own := map[string]http.HandlerFunc{ // those that are more than a value
+		"GET /session": s.getSession, "POST /session": s.login, "DELETE /session": s.logout,
+		"GET /events": s.events, "GET /openapi.json": s.openAPI,
 	}
-	mux.Handle("GET /metrics", s.metrics)
+	for _, route := range s.routes() {
+		if h := own[route.method+" "+route.path]; h != nil {
+			mux.Handle(route.pattern(), h)
+		} else {
+			mux.Handle(route.pattern(), s.guard(route))
+		}
+	}
 	return mux
 }
 
-// Handler serves the API, guarded as the package says.
+// known lets those in that may look.
+func (s *Server) known(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, err := s.gate.who(r); err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		h(w, r)
+	})
+}
+
+// Handler serves the API and the page, guarded as the package says.
 func (s *Server) Handler() http.Handler {
-	mux := s.routes()
+	mux := s.mux()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
-		if !loopback(hostName(r.Host)) {
+		if len(s.cfg.Identities) == 0 && !loopback(hostName(r.Host)) {
 			s.refuse(w, r, &apiError{status: http.StatusMisdirectedRequest,
 				detail: "the request's host must be localhost or a loopback address"})
 			return
 		}
-		if h, pattern := mux.Handler(r); pattern == "" {
+		h, pattern := mux.Handler(r)
+		switch {
+		case pattern != "":
+			mux.ServeHTTP(w, r)
+		case r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/"):
 			s.unrouted(w, r, h)
-			return
+		default:
+			s.page(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	})
 }
 
@@ -170,11 +206,11 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("admin: %w", err)
 	}
-	return s.serve(ctx, l)
+	return s.Serve(ctx, l)
 }
 
-// serve serves on l, and closes it.
-func (s *Server) serve(ctx context.Context, l net.Listener) error {
+// Serve is Run on a listener, which it closes.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -192,6 +228,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("admin: %w", err)
 	case <-ctx.Done():
 	}
+	close(s.ending)
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	err := server.Shutdown(bounded)

@@ -117,7 +117,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 	for name, a := range map[string]answer{
 		"200": w.get("/api/v1/queues"),
 		"400": w.get("/api/v1/queues?x=1"),
-		"404": w.get("/nowhere"),
+		"404": w.get("/api/nowhere"),
 		"405": w.do(http.MethodDelete, "/api/v1/queues", "localhost"),
 		"421": w.do(http.MethodGet, "/api/v1/queues", "evil.example"),
 	} {
@@ -146,14 +146,13 @@ func TestUnroutedRequests(t *testing.T) {
 		status       int
 		allow        string
 	}{
-		{http.MethodGet, "/", http.StatusNotFound, ""},
 		{http.MethodGet, "/api/v1", http.StatusNotFound, ""},
 		{http.MethodGet, "/api/v1/queues/", http.StatusNotFound, ""},
 		{http.MethodGet, "/api/v1/dead-letters/default/", http.StatusNotFound, ""},
-		{http.MethodPost, "/nowhere", http.StatusNotFound, ""},
+		{http.MethodPost, "/nowhere", http.StatusMethodNotAllowed, "GET, HEAD"},
 		{http.MethodPost, "/api/v1/dead-letters", http.StatusMethodNotAllowed, "GET, HEAD"},
 		{http.MethodDelete, "/api/v1/dead-letters/default/x", http.StatusMethodNotAllowed, "GET, HEAD"},
-		{http.MethodOptions, "/api/v1/holds", http.StatusMethodNotAllowed, "GET, HEAD"},
+		{http.MethodOptions, "/api/v1/holds", http.StatusMethodNotAllowed, "GET, HEAD, POST"},
 	} {
 		var p problem
 		a := w.do(test.method, test.path, "localhost")
@@ -234,7 +233,7 @@ func TestAnswerThatIsNoJSON(t *testing.T) {
 func TestShutdownLetsAnswersEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	g := gate{reached: make(chan struct{}, 100), open: make(chan struct{})}
+	g := turnstile{reached: make(chan struct{}, 100), open: make(chan struct{})}
 	w.redis.AddHook(g)
 
 	var lc net.ListenConfig
@@ -245,7 +244,7 @@ func TestShutdownLetsAnswersEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- w.server.serve(ctx, l) }()
+	go func() { ended <- w.server.Serve(ctx, l) }()
 
 	url := "http://" + l.Addr().String() + "/readyz"
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"github.com/imqueue/emq/admin"
 	"github.com/imqueue/emq/admin/alert"
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
@@ -88,6 +89,7 @@ type dev struct {
 	store    *dlq.Store
 	sim      *simulator.Simulator
 	simURL   string
+	pageURL  string // of the operators' page
 	view     *devView
 	sample   *devSample
 }
@@ -124,6 +126,13 @@ func runDev(ctx context.Context, e *env, rules *errclass.Table, once bool, data 
 	}
 	defer func() { cancel(); err = errors.Join(err, <-workerDone) }()
 
+	if !once {
+		pageDone, err := d.startPage(ctx, rules)
+		if err != nil {
+			return err
+		}
+		defer func() { cancel(); err = errors.Join(err, <-pageDone) }()
+	}
 	if err := d.feed(ctx); err != nil {
 		return err
 	}
@@ -234,13 +243,30 @@ func (d *dev) startWorker(ctx context.Context, rules *errclass.Table) (<-chan er
 	return done, nil
 }
 
+// startPage serves the operators' page, which is for a person who stays.
+func (d *dev) startPage(ctx context.Context, rules *errclass.Table) (<-chan error, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the page: %w", err)
+	}
+	d.pageURL = "http://" + listener.Addr().String()
+	server, err := admin.New(admin.Config{Store: d.store, Redis: d.rdb, Rules: rules, Version: version, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx, listener) }()
+	return done, nil
+}
+
 // invite says how to look around from a second terminal.
 func (d *dev) invite() {
 	emq := devCommand()
 	d.printf(`
-The sample is through, apart from what waits for you. In a second terminal:
+The sample is through, apart from what waits for you. Look at %[9]s in a browser,
+or in a second terminal:
 
-  export EMQ_REDIS_URL=%s
+  export EMQ_REDIS_URL=%[1]s
   %[2]s dlq causes                  what went wrong, grouped, and what to do
   %[2]s dlq list                    the dead letters
   %[2]s dlq show %[3]s    one of them, with its history
@@ -261,7 +287,7 @@ Ctrl-C ends it.
 
 `, d.redisURL, emq, d.sample.exhausted, devTrialApp, d.simURL,
 		`{"kind":"user.register","payload":{"username":"dave","password":"s3cret"}}`,
-		fmt.Sprintf(`{"group_id":%q,"newowner":"ann"}`, d.sample.group), d.sample.handOver)
+		fmt.Sprintf(`{"group_id":%q,"newowner":"ann"}`, d.sample.group), d.sample.handOver, d.pageURL)
 }
 
 // devCommand is how the user called emq, to be printed in examples.
