@@ -55,7 +55,7 @@ func startTracing(ctx context.Context, cfg *config, lost func(string)) (_ trace.
 		otlptracehttp.WithTimeout(exportTimeout),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: exportTimeout}),
 		otlptracehttp.WithHTTPClient(&http.Client{
-			Transport: transport, Timeout: exportTimeout,
+			Transport: mute{transport}, Timeout: exportTimeout,
 			// Nobody else gets the headers.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}),
@@ -88,6 +88,19 @@ func startTracing(ctx context.Context, cfg *config, lost func(string)) (_ trace.
 		}
 		transport.CloseIdleConnections()
 	}, nil
+}
+
+// mute drops the text of a refusal, which would get into the log: a collector may repeat
+// what it was sent, and a part of a header's value is as secret as the whole.
+type mute struct{ *http.Transport }
+
+func (m mute) RoundTrip(req *http.Request) (*http.Response, error) {
+	answer, err := m.Transport.RoundTrip(req)
+	if err == nil && (answer.StatusCode < 200 || answer.StatusCode > 299) {
+		_ = answer.Body.Close()
+		answer.Body = http.NoBody
+	}
+	return answer, err
 }
 
 // exportErrors is told what keeps spans from the collector, and passes on one of many.

@@ -214,7 +214,8 @@ func TestCollectorIsAway(t *testing.T) {
 	t.Cleanup(silent.Close)
 	t.Cleanup(func() { close(hang) })
 	rude := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		http.Error(w, "no entry with "+req.Header.Get("X-Key"), http.StatusForbidden)
+		_, token, _ := strings.Cut(req.Header.Get("X-Key"), " ")
+		http.Error(w, "no entry with "+token, http.StatusForbidden)
 	}))
 	t.Cleanup(rude.Close)
 	gone := httptest.NewServer(nil)
@@ -229,7 +230,7 @@ func TestCollectorIsAway(t *testing.T) {
 			}
 			newTestEnv(t, lines.String(), environ...).run(t, exitDone, "enqueue", "-f", "-")
 			began := time.Now()
-			log, stopping := work(t, sim, n, append(environ, "EMQ_OTLP_ENDPOINT="+url, "EMQ_OTLP_HEADERS=x-key=canary-key"), func() {
+			log, stopping := work(t, sim, n, append(environ, "EMQ_OTLP_ENDPOINT="+url, "EMQ_OTLP_HEADERS=x-key=Bearer%20canary-key"), func() {
 				if took := time.Since(began); took > 20*time.Second {
 					t.Errorf("it took %v", took)
 				}
