@@ -48,8 +48,12 @@ func startTracing(ctx context.Context, cfg *config, lost func(string)) (_ trace.
 		return nil, func() {}, nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() // of its own, to be closed
+	// All that OTEL_EXPORTER_OTLP_* could change is said here: emq's settings are the law.
+	// A certificate of theirs, with a plain endpoint, would even keep the worker from starting.
 	exporter, err := otlptrace.New(ctx, otlptracehttp.NewClient(
 		otlptracehttp.WithEndpointURL(cfg.OTLPEndpoint),
+		otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
+		otlptracehttp.WithTLSClientConfig(nil),
 		otlptracehttp.WithHeaders(cfg.OTLPHeaders),
 		otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
 		otlptracehttp.WithTimeout(exportTimeout),

@@ -5,12 +5,15 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -242,6 +245,31 @@ func TestCollectorIsAway(t *testing.T) {
 				t.Errorf("said %d times:\n%s", said, log)
 			}
 		})
+	}
+}
+
+// TestVariablesOfTheExporter: they change nothing of what emq's settings say.
+func TestVariablesOfTheExporter(t *testing.T) {
+	secure := httptest.NewTLSServer(nil)
+	t.Cleanup(secure.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600))
+	for name, value := range map[string]string{
+		"PROTOCOL": "http/json", "TRACES_PROTOCOL": "http/json", "CERTIFICATE": ca, "INSECURE": "false",
+		"ENDPOINT": "http://127.0.0.1:1", "TRACES_ENDPOINT": "http://127.0.0.1:1", "HEADERS": "x-stray=1", "TIMEOUT": "1",
+	} {
+		t.Setenv("OTEL_EXPORTER_OTLP_"+name, value)
+	}
+	t.Setenv("OTEL_TRACES_SAMPLER", "always_off")
+	r := newReceiver(t)
+	_, environ := tracedEmq(t, "EMQ_OTLP_ENDPOINT="+r.URL)
+	e := newTestEnv(t, "", environ...)
+	e.run(t, exitDone, "enqueue", "--to", "u1", "--text", "hello")
+	if n := len(r.byName()["emq enqueue"]); n != 1 {
+		t.Fatalf("%d spans\n%s", n, e.stderr)
+	}
+	if h := r.headers; h.Get("Content-Type") != "application/x-protobuf" || h.Get("X-Stray") != "" {
+		t.Errorf("headers %v", h)
 	}
 }
 
