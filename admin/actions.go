@@ -159,7 +159,15 @@ type editBody struct {
 
 func edit(s *Server, r *http.Request, by func(string) dlq.Actor, in editBody) (any, error) {
 	app, id := r.PathValue("app"), r.PathValue("id")
-	if err := s.store.Edit(r.Context(), app, id, in.Payload, by(in.Reason)); err != nil {
+	entry, err := s.store.Get(r.Context(), app, id)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := unhide(in.Payload, entry.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.store.Edit(r.Context(), app, id, payload, by(in.Reason)); err != nil {
 		return nil, err
 	}
 	if in.Resend {
@@ -182,8 +190,9 @@ type operationBody struct {
 }
 
 type previewAnswer struct {
-	Count   int `json:"count"`
-	Unknown int `json:"unknown"` // left out because their outcome is unknown
+	Count int `json:"count"`
+	// LeftOutUnknown are those whose outcome is unknown, unless they were asked for.
+	LeftOutUnknown int `json:"left_out_unknown"`
 }
 
 // operate freezes what a filter selects into operations, one for each app, and starts them.

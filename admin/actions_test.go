@@ -161,7 +161,7 @@ func TestActions(t *testing.T) {
 		{"POST", "/causes/shop/" + cause + "/ack", `{"note":"mine"}`, 200, `"state":"acknowledged"`},
 		{"POST", "/causes/shop/" + cause + "/ignore", ``, 200, `"state":"ignored"`},
 		{"POST", "/causes/shop/" + cause + "/reopen", ``, 200, `"state":"open"`},
-		{"POST", "/operations", `{"action":"resend","filter":{"state":"dead"},"dry_run":true}`, 200, `{"count":2,"unknown":0}`},
+		{"POST", "/operations", `{"action":"resend","filter":{"state":"dead"},"dry_run":true}`, 200, `{"count":2,"left_out_unknown":0}`},
 		{"POST", "/operations", `{"action":"resend","filter":{"stat":"dead"}}`, 422, "filter.stat"},
 		{"POST", "/operations", `{"action":"resend","filter":{}}`, 422, `"location":"reason"`},
 		{"POST", "/operations", `{"action":"resend","filter":{"app":"shop"},"reason":"mended","rate":5}`, 202, `"members":2`},
@@ -450,5 +450,33 @@ func TestPage(t *testing.T) {
 		if a.StatusCode == http.StatusOK && a.Header.Get("Content-Security-Policy") != pagePolicy {
 			t.Errorf("%s: %q", path, a.Header.Get("Content-Security-Policy"))
 		}
+	}
+}
+
+// TestEditKeepsHiddenPasswords: a password that an operator did not see stays what it was,
+// however its place has changed, and is never set to what it was shown as.
+func TestEditKeepsHiddenPasswords(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.die("shop", "r", tasks.UserRegister{Users: []tasks.NewUser{{Username: "u1", Password: "one"}, {Username: "u2", Password: "two"}}}, verdict(400, "odd"), 0)
+	saved := func() string {
+		t.Helper()
+		entry, err := g.store.Get(t.Context(), "shop", "r")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(entry.Payload)
+	}
+	edit := func(payload string) answer {
+		return g.ask(RoleOperator, "POST", "/dead-letters/shop/r/edit", `{"payload":`+payload+`}`)
+	}
+	a := g.wants(edit(`{"users":[{"username":"u2","password":"[hidden]"},{"username":"u1","password":"[hidden]"}]}`), http.StatusOK)
+	if got := saved(); !strings.Contains(got, `"username":"u2","password":"two"`) || !strings.Contains(got, `"username":"u1","password":"one"`) || strings.Contains(string(a.body), `"one"`) {
+		t.Errorf("saved %s, answered %s", got, a.body)
+	}
+	g.wants(edit(`{"users":[{"username":"u3","password":"[hidden]"}]}`), http.StatusUnprocessableEntity)
+	g.wants(edit(`{"users":[{"username":"u3","password":"three"}]}`), http.StatusOK)
+	if got := saved(); !strings.Contains(got, `"password":"three"`) {
+		t.Errorf("saved %s", got)
 	}
 }

@@ -126,7 +126,7 @@ func (f *fakeAPI) routes() http.Handler {
 	handle("DELETE "+v1+"/session", func(*http.Request) any { f.signedIn = false; return nil })
 	handle("GET "+v1+"/overview", f.overview)
 	handle("GET "+v1+"/queues", f.queues)
-	handle("GET "+v1+"/holds", func(r *http.Request) any { return listOf(f.holds(), "") })
+	handle("GET "+v1+"/holds", func(*http.Request) any { return listOf(f.holds(), "") })
 	handle("GET "+v1+"/limits", func(*http.Request) any {
 		return listOf([]map[string]any{
 			{"app": "shop", "endpoint": "messages.users", "limit": map[string]any{"calls": "200/s", "messages": "12000/m"}, "reason": f.text("new plan"), "by": "ann", "at": f.ago(50 * time.Hour)},
@@ -591,7 +591,8 @@ func (f *fakeAPI) change(r *http.Request) any {
 func (f *fakeAPI) bulk(r *http.Request) any {
 	b := body(r)
 	filter, _ := b["filter"].(map[string]any)
-	n := 0
+	n, unknown := 0, 0
+	all, _ := b["include_unknown"].(bool)
 	for _, c := range f.causes() {
 		q := r.Clone(r.Context())
 		values := q.URL.Query()
@@ -599,15 +600,19 @@ func (f *fakeAPI) bulk(r *http.Request) any {
 			values.Set(k, fmt.Sprint(v))
 		}
 		q.URL.RawQuery = values.Encode()
-		if f.selects(q, c) && (c.Reason != dlq.ReasonUnknownOutcome || b["action"] != "resend") {
+		switch {
+		case !f.selects(q, c):
+		case c.Reason == dlq.ReasonUnknownOutcome && b["action"] == "resend" && !all:
+			unknown += c.dead
+		default:
 			n += c.dead
 		}
 	}
 	if most, ok := b["max"].(float64); ok {
 		n = min(n, int(most))
 	}
-	if b["dry_run"] == true {
-		return map[string]any{"count": n}
+	if dry, _ := b["dry_run"].(bool); dry {
+		return map[string]any{"count": n, "sample": []string{}, "left_out_unknown": unknown}
 	}
 	app, _ := filter["app"].(string)
 	reason, _ := b["reason"].(string)
@@ -667,12 +672,13 @@ func (f *fakeAPI) overview(*http.Request) any {
 		a := map[string]any{
 			"app": name, "holds": held, "queues": map[string]any{"pending": 12 * scale, "active": scale, "scheduled": 40, "retry": 3 * scale, "oldest_seconds": 14 * scale},
 			"dead": f.total(name), "causes": causes,
-			"hour":   map[string]any{"delivered": number(900*scale, 60*scale), "failed": number(4*scale, 2*scale), "dead": number(scale, scale)},
-			"day":    map[string]any{"delivered": number(20000*scale, 2600*scale), "failed": number(90*scale, 40*scale), "dead": number(9*scale, 6*scale)},
-			"limits": []map[string]any{{"endpoint": "messages.users", "limit": map[string]any{"calls": "200/s", "messages": "12000/m"}, "source": "set by ann"}, {"endpoint": "groups.add_members", "limit": map[string]any{"calls": "100/s"}}},
+			"last_hour": map[string]any{"delivered": number(900*scale, 60*scale), "failed": number(4*scale, 2*scale), "dead": sum(wave(scale, scale))},
+			"last_day":  map[string]any{"delivered": number(20000*scale, 2600*scale), "failed": number(90*scale, 40*scale), "dead": sum(wave(9*scale, 6*scale))},
+			"series":    map[string]any{"hour": wave(scale, scale)[:12], "day": wave(9*scale, 6*scale)},
+			"limits":    []map[string]any{{"endpoint": "messages.users", "limit": map[string]any{"calls": "200/s", "messages": "12000/m"}, "from": "set"}, {"endpoint": "groups.add_members", "limit": map[string]any{"calls": "100/s"}, "from": "default"}},
 		}
 		if name == "support" {
-			a["hour"], a["day"] = map[string]any{"delivered": 0, "failed": nil, "dead": 0}, nil
+			a["last_hour"], a["last_day"] = map[string]any{"delivered": nil, "failed": nil, "dead": 0}, map[string]any{"delivered": nil, "failed": nil, "dead": 1}
 		}
 		return a
 	}

@@ -26,6 +26,8 @@ func contextWith(r *http.Request, b map[string]any) context.Context {
 	return context.WithValue(r.Context(), bodyKey{}, b)
 }
 
+func isTrue(v any) bool { b, _ := v.(bool); return b }
+
 // webSources are the files of the page by name.
 func webSources(t *testing.T) map[string]string {
 	t.Helper()
@@ -205,7 +207,7 @@ func browser(t *testing.T) context.Context {
 	return ctx
 }
 
-func openTab(t *testing.T, parent context.Context, set ...func(*fakeAPI)) *tab {
+func openTab(parent context.Context, t *testing.T, set ...func(*fakeAPI)) *tab {
 	t.Helper()
 	api := newFakeAPI(t, set...)
 	w := openTabAt(t, parent, api.url)
@@ -275,7 +277,7 @@ func eval[T any](w *tab, js string) T {
 // wait waits until a condition holds in the page.
 func (w *tab) wait(js string) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		ok, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](`Boolean(`+js+`)`))
 		if err == nil && ok {
 			return
@@ -393,7 +395,7 @@ func TestWeb(t *testing.T) {
 	run := func(name string, test func(t *testing.T)) { t.Run(name, test) }
 
 	run("every page is accessible, in both themes, and at phone width", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		c := w.api.causes()[0]
 		pages := slices.Clone(webPages)
 		pages = append(pages, []struct{ name, path, ready string }{
@@ -421,7 +423,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("navigation by mouse, by keys and back", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		w.open("/", ".app")
 		w.press("Causes")
 		w.wait(`document.querySelector(".cause") && document.activeElement.tagName === "H1"`)
@@ -463,7 +465,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("filters are in the address", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		w.open("/dead-letters?state=dead", "main tbody tr")
 		w.wait(`document.querySelector(".selection").innerText.includes("1,000,003 dead letters match")`)
 		w.fill(`.filters select[name=app]`, "live")
@@ -479,7 +481,7 @@ func TestWeb(t *testing.T) {
 		w.wait(`location.search.includes("cursor=") && document.querySelectorAll("main tbody tr").length === 32`)
 		// Somebody else opens the same address.
 		at := w.path()
-		other := openTab(t, parent)
+		other := openTab(parent, t)
 		other.open(at, "main tbody tr")
 		if got := eval[string](other, `document.querySelector("[name=kind]").value + document.querySelector("[name=app]").value`); got != "user.registerlive" {
 			t.Errorf("the filters there are %q", got)
@@ -495,7 +497,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("resend a cause, with preview, progress and cancel", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		w.open("/causes", ".cause")
 		w.press("Resend all 991K")
 		w.press("Back")
@@ -505,7 +507,7 @@ func TestWeb(t *testing.T) {
 		w.wait(`document.querySelectorAll("dialog .samples li").length === 3`)
 		w.axe("bulk")
 		w.shot("bulk")
-		if sent := w.api.sent("/operations"); len(sent) == 0 || sent[0].body["dry_run"] != true {
+		if sent := w.api.sent("/operations"); len(sent) == 0 || !isTrue(sent[0].body["dry_run"]) {
 			t.Errorf("the count came of %v", sent)
 		}
 		w.press("Resend 991,000")
@@ -537,7 +539,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("select on a page, and all that match", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		w.open("/dead-letters?app=live&state=dead", "main tbody tr")
 		eval[bool](w, `[...document.querySelectorAll("tbody input[type=checkbox]")].slice(0, 4).forEach((e) => e.click()), true`)
 		w.wait(`document.querySelector(".selection").innerText.includes("4 selected")`)
@@ -552,6 +554,14 @@ func TestWeb(t *testing.T) {
 		w.press("Discard all that match")
 		w.wait(`document.querySelector("dialog .count").innerText.includes("2,682 dead letters will be discarded")`)
 		w.press("Back")
+		// What may have been carried out is resent only when asked for.
+		w.open("/dead-letters?app=shop&state=dead", "main tbody tr")
+		w.press("Resend all that match")
+		w.wait(`document.querySelector("dialog .count").innerText.includes("997,104") && document.querySelector("dialog .check").innerText.includes("214")`)
+		w.shot("bulk-unknown")
+		w.must(chromedp.Click(chromedp.CSS(`dialog .check input`)))
+		w.wait(`document.querySelector("dialog .count").innerText.includes("997,318")`)
+		w.press("Back")
 		// Without any filter, an app has to be chosen.
 		w.open("/dead-letters", "main tbody tr")
 		w.press("Resend all that match")
@@ -562,7 +572,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("edit and resend, with an error in place", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		c := w.api.causes()[0]
 		w.open("/dead-letters/shop/"+strings.ReplaceAll(c.Sample, "/", "%2F"), ".timeline")
 		w.press("Edit and resend")
@@ -593,13 +603,13 @@ func TestWeb(t *testing.T) {
 		w.wait(`!document.querySelector(".editor") && document.querySelector("main .pill").innerText === "resending"`)
 		sent := w.api.sent("/edit")
 		last := sent[len(sent)-1]
-		if !strings.Contains(last.raw, `8812345678901234567,`) || last.body["resend"] != true {
+		if !strings.Contains(last.raw, `8812345678901234567,`) || !isTrue(last.body["resend"]) {
 			t.Errorf("sent %s", last.raw)
 		}
 	})
 
 	run("one dead letter: resolve, discard, restore", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		c := w.api.causes()[1]
 		at := "/dead-letters/shop/" + strings.ReplaceAll(c.Sample, "/", "%2F")
 		w.open(at, ".timeline")
@@ -628,7 +638,12 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("holds, limits, queues, causes, silences", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
+		w.open("/limits", "main tbody tr")
+		if eval[bool](w, `Boolean(document.querySelector("main .head button, main tbody button"))`) {
+			t.Error("an operator may change limits")
+		}
+		w.api.with(func() { w.api.role = "admin" })
 		w.open("/", ".app")
 		w.wait(`document.querySelector("#nav [data-page=holds] .badge").innerText.includes("1")`)
 		w.open("/holds", ".held")
@@ -678,7 +693,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("explain an answer", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		w.open("/rules", "main tbody tr")
 		w.fill(`.explain textarea`, `{"error":"forbidden_op","error_description":"users [u1] are not members of this group!"}`)
 		w.fill(`.explain input[name=status]`, "403")
@@ -695,7 +710,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("both languages", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		for _, p := range webPages {
 			w.open(p.path, p.ready)
 			if eval[string](w, `document.documentElement.lang`) == "en" {
@@ -707,7 +722,9 @@ func TestWeb(t *testing.T) {
 			if got := eval[string](w, `document.querySelector("h1").innerText`); !regexp.MustCompile(`\p{Han}`).MatchString(got) {
 				t.Errorf("%s: the heading is %q", p.name, got)
 			}
-			w.axe(p.name + " in Chinese")
+			if p.name == "causes" || p.name == "letters" {
+				w.axe(p.name + " in Chinese") // the words differ, the elements don't
+			}
 		}
 		c := w.api.causes()[0]
 		w.open("/dead-letters/shop/"+strings.ReplaceAll(c.Sample, "/", "%2F"), ".timeline")
@@ -720,7 +737,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("sign in and out", func(t *testing.T) {
-		w := openTab(t, parent, func(f *fakeAPI) { f.signedIn = false })
+		w := openTab(parent, t, func(f *fakeAPI) { f.signedIn = false })
 		w.open("/causes", ".login input")
 		w.axe("login")
 		w.shot("login")
@@ -744,7 +761,7 @@ func TestWeb(t *testing.T) {
 		for name, set := range map[string]func(*fakeAPI){
 			"viewer": func(f *fakeAPI) { f.role, f.masked = "viewer", true }, "read only": func(f *fakeAPI) { f.readOnly, f.role = true, "admin" },
 		} {
-			w := openTab(t, parent, set)
+			w := openTab(parent, t, set)
 			c := w.api.causes()[1]
 			for _, p := range append(slices.Clone(webPages), struct{ name, path, ready string }{"letter", "/dead-letters/shop/" + strings.ReplaceAll(c.Sample, "/", "%2F"), ".timeline"}) {
 				w.open(p.path, p.ready)
@@ -761,7 +778,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("nothing that a text says is done", func(t *testing.T) {
-		w := openTab(t, parent, func(f *fakeAPI) { f.hostile = true })
+		w := openTab(parent, t, func(f *fakeAPI) { f.hostile = true })
 		pages := slices.Clone(webPages)
 		for _, c := range w.api.causes()[:3] {
 			pages = append(pages, struct{ name, path, ready string }{"cause", "/causes/" + c.App + "/" + c.ID, ".card"})
@@ -803,7 +820,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("an empty store says how to begin", func(t *testing.T) {
-		w := openTab(t, parent, func(f *fakeAPI) { f.empty = true; f.held = nil })
+		w := openTab(parent, t, func(f *fakeAPI) { f.empty = true; f.held = nil })
 		w.open("/", ".first")
 		w.shot("empty")
 		w.axe("empty")
@@ -815,7 +832,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("a million dead letters", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		w.open("/", ".app")
 		start := time.Now()
 		w.press("Dead letters")
@@ -831,7 +848,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("what the server pushes is shown", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		w.open("/dead-letters?state=dead", "main tbody tr")
 		w.wait(`document.querySelector("#nav [data-page=dead-letters] .badge").innerText.includes("1M")`)
 		w.api.pushed <- "event: counts\ndata: {\"apps\":[{\"app\":\"shop\",\"dead\":7}]}\n\n"
@@ -840,7 +857,7 @@ func TestWeb(t *testing.T) {
 	})
 
 	run("dark when the system is, unless told otherwise", func(t *testing.T) {
-		w := openTab(t, parent)
+		w := openTab(parent, t)
 		media := func(scheme string) {
 			w.must(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 				_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})

@@ -195,7 +195,7 @@ function frame() {
     session.read_only && h("span.pill.warn", { title: t("read_only.text") }, t("read_only")),
     session.masked && h("span.pill.ask", { title: t("masked.text") }, t("masked")),
     session.name && h("span.name", {}, say(session.name), session.role && h("small", {}, " ", known("role", session.role))),
-    button(t("sign_out"), signOut, { tone: "quiet" }));
+    session.csrf && button(t("sign_out"), signOut, { tone: "quiet" })); // without one, nobody signed in
   shell.replaceChildren(
     h("header.top", {}, h("a.brand", { href: "/", "aria-label": "emq: " + t("nav.overview") }, h("span.mark", { "aria-hidden": "true" }), "emq"), toggle, find, h("div.tools", {}, themeButton(), languageButton(), who)),
     h("div.side", {}, menu, h("footer.foot", {}, button(t("keys"), help, { tone: "quiet" }), session.version && h("span.muted", {}, say(session.version)))),

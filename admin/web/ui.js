@@ -53,6 +53,12 @@ export function say(text, cls = "") {
 
 export const code = (text) => say(text, "mono");
 
+// brief is the beginning of a text, for a list.
+export function brief(text, most = 90) {
+  const letters = Array.from(String(text ?? "").slice(0, most * 4));
+  return letters.length > most ? letters.slice(0, most).join("") + "…" : text;
+}
+
 // tr is a translated sentence with nodes in it: tr("by", {who: say(name)}).
 export function tr(key, params = {}) {
   const out = document.createDocumentFragment();
@@ -287,13 +293,13 @@ export function about(payload) {
   const names = list(payload.to ?? payload.usernames ?? payload.users ?? payload.username ?? payload.newadmin ?? payload.oldadmin ?? payload.newowner);
   const place = payload.group_id ?? payload.chatroom_id;
   const parts = [];
-  if (payload.method && payload.path) parts.push(code(`${payload.method} ${payload.path}`));
+  if (payload.method && payload.path) parts.push(code(brief(`${payload.method} ${payload.path}`)));
   if (payload.msg_id) parts.push(code(payload.msg_id));
   if (place) parts.push(code(place));
   if (names.length) {
-    parts.push([code(names.slice(0, 2).join(", ")), names.length > 2 && " " + t("more", { n: names.length - 2 })]);
+    parts.push([code(brief(names.slice(0, 2).join(", "))), names.length > 2 && " " + t("more", { n: names.length - 2 })]);
   }
-  if (!parts.length && (payload.groupname ?? payload.name)) parts.push(say(payload.groupname ?? payload.name));
+  if (!parts.length && (payload.groupname ?? payload.name)) parts.push(say(brief(payload.groupname ?? payload.name)));
   return parts.map((p, i) => [i > 0 && " · ", p]);
 }
 
@@ -301,7 +307,7 @@ export function about(payload) {
 export function words(payload) {
   const body = payload?.body ?? payload?.msg;
   const text = typeof body?.msg === "string" ? body.msg : typeof payload?.announcement === "string" ? payload.announcement : "";
-  return text.length > 160 ? Array.from(text).slice(0, 160).join("") + "…" : text;
+  return brief(text, 160);
 }
 
 export { plain };

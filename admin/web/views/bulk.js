@@ -27,6 +27,8 @@ export async function bulk(ctx, action, filter) {
   const max = h("input", { name: "max", type: "number", min: 1, step: 1, inputmode: "numeric", autocomplete: "off" });
   const rate = h("input", { name: "rate", type: "number", min: 0, step: "any", inputmode: "decimal", autocomplete: "off" });
   const app = select("app", [["", rest ? t("any") : t("choose")], ...apps.map((a) => [a, a])], chosen.app, { required: !rest });
+  const risky = h("input", { type: "checkbox" });
+  const unknown = h("label.check", { hidden: true }, risky, h("span", {}));
   let dialogBox;
   let yes;
   let turn = 0;
@@ -54,14 +56,19 @@ export async function bulk(ctx, action, filter) {
       samples.replaceChildren(page.items.length ? h("div", {}, h("p.muted", {}, t("bulk.sample")), h("ul.samples", {}, page.items.map(sample))) : "");
       yes.textContent = t(`bulk.do.${action}`, { n: number(n) });
       yes.disabled = n === 0;
+      if (answer?.left_out_unknown > 0) {
+        unknown.hidden = false;
+        unknown.lastChild.textContent = t("bulk.unknown", { n: number(answer.left_out_unknown) });
+      }
     } catch (e) {
       if (mine === turn && dialogBox.open) counted.replaceChildren(problem(e));
     }
   }
 
-  const limits = () => ({ ...(Number(max.value) > 0 && { max: Number(max.value) }), ...(Number(rate.value) > 0 && { rate: Number(rate.value) }) });
+  const limits = () => ({ ...(Number(max.value) > 0 && { max: Number(max.value) }), ...(Number(rate.value) > 0 && { rate: Number(rate.value) }), ...(risky.checked && { include_unknown: true }) });
   app.addEventListener("change", preview);
   max.addEventListener("change", preview);
+  risky.addEventListener("change", preview);
 
   const made = await dialog({
     title: t(`bulk.title.${action}`), danger: action === "discard", confirm: t(action), wide: true, ready: false,
@@ -72,13 +79,13 @@ export async function bulk(ctx, action, filter) {
     },
     body: [shown, !filter.app && apps.length > 0 && field(t("f.app"), app), counted, samples, reason(),
       h("div.row", {}, action === "resend" && field(t("rate"), rate, { hint: t("rate.hint") }), field(t("max"), max, { hint: t("max.hint") })),
-      action === "resend" && h("p.muted", {}, t("bulk.unknown"))],
+      unknown],
     submit: (data) => act.send("POST", "/operations", { action, filter: chosen, ...limits(), reason: data.get("reason").trim() }),
   });
   if (!made) return;
   announce(t("bulk.started"), "good");
   const op = made.items?.length === 1 ? made.items[0] : made;
-  ctx.go(op.id && op.app ? path`/operations/${op.app}/${op.id}` : "/operations");
+  ctx.go(op.id && op.app && !op.more?.length ? path`/operations/${op.app}/${op.id}` : "/operations");
 }
 
 const sample = (e) => h("li", {}, time(e.last_failed_at), " ", code(e.id), " ", about(e.payload) ?? known("kind", e.kind));

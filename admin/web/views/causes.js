@@ -2,7 +2,7 @@
 
 import { Action, path, query } from "/api.js";
 import { t } from "/i18n.js";
-import { about, bars, both, button, card, code, announce, dialog, empty, facts, field, h, known, link, number, pill, say, short, time, tr, words } from "/ui.js";
+import { about, bars, both, brief, button, card, code, announce, dialog, empty, facts, field, h, known, link, number, pill, say, short, time, tr, words } from "/ui.js";
 import { bulk } from "/views/bulk.js";
 import { filterBar, letterTable } from "/views/letters.js";
 import { silence } from "/views/alerts.js";
@@ -45,7 +45,7 @@ const where = (c) => path`/causes/${c.app}/${c.id}`;
 
 // fault is what went wrong, in the words of the answer.
 function fault(c) {
-  return [c.error ? code(c.error) : known("reason", c.reason), c.description && [h("span.muted", {}, ": "), say(c.description)]];
+  return [c.error ? code(brief(c.error)) : known("reason", c.reason), c.description && [h("span.muted", {}, ": "), say(brief(c.description, 220))]];
 }
 
 function trend(c) {

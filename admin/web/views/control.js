@@ -102,12 +102,12 @@ export async function limits(ctx) {
   return {
     title: t("nav.limits"),
     body: [
-      h("div.head", {}, h("h1", {}, t("nav.limits")), ctx.can("operate") && button(t("limit.set"), () => setLimit(ctx), {})),
+      h("div.head", {}, h("h1", {}, t("nav.limits")), ctx.can("admin") && button(t("limit.set"), () => setLimit(ctx), {})),
       h("p.muted", {}, t("limits.text")),
       filterBar(ctx, "/limits", ["app"]),
       items.length ? table(t("nav.limits"), [{ label: t("f.app") }, { label: t("endpoint") }, { label: t("limit") }, { label: t("reason") }, { label: t("by") }, { label: t("actions"), hide: true, cls: "do" }], items.map((l) => ({
         cells: [code(l.app), code(l.endpoint), h("span", {}, limitWords(l.limit)), l.reason ? say(l.reason) : "–", h("span", {}, l.by ? say(l.by) : "–", " ", l.at && time(l.at)),
-          ctx.can("operate") && h("span.actions", {}, button(t("change"), () => setLimit(ctx, l), { tone: "small", "data-open": true, "aria-label": `${t("change")} ${l.app} ${l.endpoint}` }), button(t("limit.clear"), () => clearLimit(ctx, l), { tone: "small quiet", "aria-label": `${t("limit.clear")} ${l.app} ${l.endpoint}` }))],
+          ctx.can("admin") && h("span.actions", {}, button(t("change"), () => setLimit(ctx, l), { tone: "small", "data-open": true, "aria-label": `${t("change")} ${l.app} ${l.endpoint}` }), button(t("limit.clear"), () => clearLimit(ctx, l), { tone: "small quiet", "aria-label": `${t("limit.clear")} ${l.app} ${l.endpoint}` }))],
       }))) : empty(t("limits.none")),
     ],
   };

@@ -2,7 +2,7 @@
 
 import { path, query } from "/api.js";
 import { t } from "/i18n.js";
-import { about, announce, button, code, empty, field, h, known, link, newID, number, pill, say, select, short, table, time, tr, words } from "/ui.js";
+import { about, announce, brief, button, code, empty, field, h, known, link, newID, number, pill, say, select, short, table, time, tr, words } from "/ui.js";
 import { bulk, each } from "/views/bulk.js";
 
 export const filterNames = ["app", "state", "class", "since", "text", "kind", "error", "status", "cause", "target", "until"];
@@ -192,7 +192,7 @@ export function letterTable(ctx, items, { chosen, changed, lean = false } = {}) 
       time(e.last_failed_at),
       h("div", {}, h("a", { href: path`/dead-letters/${e.app}/${e.id}`, "data-open": true }, code(e.id)), h("span.muted", {}, " ", code(e.app)),
         h("div.sub", {}, h("span.kind", { title: e.kind }, say(e.kind)), " ", about(e.payload)), words(e.payload) && h("div.clip.muted", {}, say(words(e.payload)))),
-      !lean && h("div", {}, e.status > 0 && [h("b", {}, String(e.status)), " "], e.error ? code(e.error) : known("reason", e.reason), " ", pill("class", e.class), e.description && h("div.clip.muted", {}, say(e.description))),
+      !lean && h("div", {}, e.status > 0 && [h("b", {}, String(e.status)), " "], e.error ? code(brief(e.error)) : known("reason", e.reason), " ", pill("class", e.class), e.description && h("div.clip.muted", {}, say(e.description))),
       h("span", {}, short(attempts(e)), e.generation > 0 && h("small.muted", {}, " ", t("generation.short", { n: e.generation }))),
       pill("state", e.state),
     ].filter((c) => c !== undefined && c !== false),

@@ -2,7 +2,7 @@
 
 import { query } from "/api.js";
 import { t } from "/i18n.js";
-import { bars, both, button, code, duration, h, known, link, number, pill, say, short, time, tr } from "/ui.js";
+import { bars, both, button, code, duration, h, known, link, number, say, short, time, tr } from "/ui.js";
 import { clearHold } from "/views/control.js";
 
 export async function overview(ctx) {
@@ -52,7 +52,7 @@ function appCard(ctx, a) {
     h("table.periods", {},
       h("caption.hide", {}, t("periods")),
       h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, t("last_hour")), h("th", { scope: "col" }, t("last_day")))),
-      h("tbody", {}, ["delivered", "failed", "dead"].map((what) => h("tr", {}, h("th", { scope: "row" }, t("p." + what)), [a.hour, a.day].map((p, i) => h("td", {}, period(p, what, i ? t("last_day") : t("last_hour"))))))))),
+      h("tbody", {}, ["delivered", "failed", "dead"].map((what) => h("tr", {}, h("th", { scope: "row" }, t("p." + what)), [a.last_hour ?? a.hour, a.last_day ?? a.day].map((p, i) => h("td", {}, period(p, what, i ? t("last_day") : t("last_hour"), what === "dead" ? (i ? a.series?.day : a.series?.hour) : undefined)))))))),
     limitsOf(a));
 }
 
@@ -62,11 +62,11 @@ function figure(label, value, href, tone, more, moreHref) {
 }
 
 // period reads a number and its series, in whichever of the likely shapes they come.
-function period(p, what, when) {
+function period(p, what, when, dead) {
   const v = p?.[what];
   if (v === null || v === undefined) return h("span.muted", { title: t("not_measured") }, "–");
   const total = typeof v === "number" ? v : v.total ?? v.count ?? v.sum;
-  const series = v.series ?? p.series?.[what];
+  const series = v.series ?? p.series?.[what] ?? dead;
   const tone = { delivered: "good", failed: "warn", dead: "bad" }[what];
   return h("span.period", {}, h("b", {}, short(total)), Array.isArray(series) && series.length > 1 && bars(series, t("chart", { what: t("p." + what), when, n: number(total), max: number(Math.max(...series)) }), tone));
 }
@@ -83,7 +83,7 @@ function limitsOf(a) {
   const limits = Array.isArray(a.limits) ? a.limits : [];
   if (!limits.length) return null;
   return h("details.more", {}, h("summary", {}, t("limits.n", { n: limits.length })),
-    h("ul.plain", {}, limits.map((l) => h("li", {}, code(l.endpoint), " ", limitWords(l.limit ?? l), l.slowed && [" ", pill("limit", "slowed")], (l.reason ?? l.source) && h("span.muted", {}, " · ", say(l.reason ?? l.source)))),
+    h("ul.plain", {}, limits.map((l) => h("li", {}, code(l.endpoint), " ", limitWords(l.limit ?? l), l.from && h("span.muted", {}, " · ", known("from", l.from)))),
     ), h("p", {}, link("/limits" + query({ app: a.app }), t("nav.limits"))));
 }
 

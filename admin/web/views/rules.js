@@ -53,7 +53,7 @@ export async function rules(ctx) {
 function ruleTable(shown, all) {
   const columns = [{ label: "#", cls: "num" }, { label: t("rule"), cls: "name" }, { label: t("match") }, { label: t("f.class"), cls: "state" }, { label: t("why") }];
   return table(t("rules.all"), columns, shown.map((r) => ({
-    cells: [number(all.indexOf(r) + 1), h("div", {}, code(r.id), (r.own || r.source === "file") && [" ", h("span.pill.ask", {}, t("rules.own"))]), matches(r), h("div", {}, pill("class", r.class), r.scope === "app" && h("div.small", {}, known("scope", "app")), r.delay && h("div.small.muted", {}, known("delay", r.delay))), h("div", {}, both(r.why), h("div.advice", {}, both(r.advice)))],
+    cells: [number(all.indexOf(r) + 1), h("div", {}, code(r.id), r.from === "file" && [" ", h("span.pill.ask", {}, t("rules.own"))]), matches(r), h("div", {}, pill("class", r.class), r.scope === "app" && h("div.small", {}, known("scope", "app")), r.delay && h("div.small.muted", {}, known("delay", r.delay))), h("div", {}, both(r.why), h("div.advice", {}, both(r.advice)))],
   })));
 }
 
@@ -116,6 +116,7 @@ function explain() {
 
 function shownVerdict(v) {
   return h("div", {}, h("h3", {}, t("verdict"), " ", pill("class", v.class)),
-    h("p", {}, both(v.why)), h("p.advice.big", {}, both(v.advice)),
+    v.unknown && h("p", {}, h("span.pill.warn", {}, t("verdict.unknown"))),
+    h("p", {}, both(v.why)), h("p.advice.big", {}, both(v.advice)), (v.next?.en || v.next?.zh) && h("p", {}, both(v.next)),
     facts([[t("rule"), v.rule && code(v.rule)], [t("scope"), v.scope && known("scope", v.scope)], [t("delay"), v.delay && known("delay", v.delay)], [t("f.status"), v.status > 0 && String(v.status)], [t("f.error"), v.error && code(v.error)], [t("description"), v.description && say(v.description)], [t("outcome"), v.outcome_unknown && t("outcome.unknown")], [t("mend"), v.mend && known("mended", v.mend)]]));
 }
