@@ -31,7 +31,7 @@ func TestPageOnItsServer(t *testing.T) {
 	}
 	login := func(t *testing.T, role Role) *tab {
 		t.Helper()
-		w := openTabAt(t, parent, g.http.URL)
+		w := openTabAt(parent, t, g.http.URL)
 		w.open("/causes", ".login input")
 		w.fill(".login input", "emq_wrong")
 		w.press("Sign in")

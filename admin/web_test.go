@@ -210,12 +210,12 @@ func browser(t *testing.T) context.Context {
 func openTab(parent context.Context, t *testing.T, set ...func(*fakeAPI)) *tab {
 	t.Helper()
 	api := newFakeAPI(t, set...)
-	w := openTabAt(t, parent, api.url)
+	w := openTabAt(parent, t, api.url)
 	w.api = api
 	return w
 }
 
-func openTabAt(t *testing.T, parent context.Context, url string) *tab {
+func openTabAt(parent context.Context, t *testing.T, url string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithNewBrowserContext())
 	ctx, cancelTime := context.WithTimeout(ctx, 3*time.Minute)
