@@ -368,10 +368,16 @@ func (c *Client) enqueue(ctx context.Context, items []*enqueueItem) {
 	for i := range items {
 		items[i].queue = items[i].task.Queue()
 	}
-	c.claimLists(ctx, items)
-	if len(items) == 1 {
+	switch err := ctx.Err(); {
+	case err != nil: // a sender, which doesn't know this context, could still be quicker
+		for _, item := range items {
+			item.fail(notQueued(err))
+		}
+	case len(items) == 1:
+		c.claimLists(ctx, items)
 		items[0] = c.together(ctx, items[0])
-	} else {
+	default:
+		c.claimLists(ctx, items)
 		c.enqueueBatches(ctx, items)
 	}
 	for _, item := range items {

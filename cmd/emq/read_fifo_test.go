@@ -79,7 +79,7 @@ func TestFirstSignalEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil { // it runs, and reads on
-		t.Fatal(err)
+		t.Fatalf("no answer: %v; it ended with %v, stderr %q", err, cmd.Wait(), &stderr)
 	}
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
