@@ -68,7 +68,7 @@ func (s *Server) routes() []route {
 		change("DELETE", "/holds/{app}", RoleOperator, "Clear the hold on an app", nil, act(clearHold)),
 		change("DELETE", "/holds/{app}/{family}", RoleOperator, "Clear the hold on a family of an app's calls", nil, act(clearHold)),
 
-		look("/limits", "Limits that were set by hand", answers[list[dlq.Limit]](), ofApps(s.store.Limits), "app"),
+		look("/limits", "Limits in force that are in use or not the default, and where they come from; with all=true, of every endpoint", answers[list[dlq.LimitInForce]](), s.listLimits, "app", "all"),
 		change("PUT", "/limits/{app}/{endpoint}", RoleAdmin, "Set the limit of an endpoint", nil, act(func(s *Server, r *http.Request, by func(string) dlq.Actor, in limitBody) (any, error) {
 			if err := needReason(in.Reason); err != nil {
 				return nil, err
@@ -200,11 +200,11 @@ type overview struct {
 		Paused        int     `json:"paused"` // queues that an operator paused
 		OldestSeconds float64 `json:"oldest_seconds"`
 	} `json:"queues"`
-	Dead   int         `json:"dead"`
-	Causes int         `json:"causes"`
-	Hour   period      `json:"hour"` // a number each five minutes
-	Day    period      `json:"day"`  // a number each hour
-	Limits []dlq.Limit `json:"limits"`
+	Dead   int                `json:"dead"`
+	Causes int                `json:"causes"`
+	Hour   period             `json:"hour"` // a number each five minutes
+	Day    period             `json:"day"`  // a number each hour
+	Limits []dlq.LimitInForce `json:"limits"`
 }
 
 func (s *Server) listOverview(r *http.Request) (any, error) {
@@ -236,7 +236,7 @@ func (s *Server) listOverview(r *http.Request) (any, error) {
 const overviewApps = 200
 
 func (s *Server) overview(ctx context.Context, app string) (overview, error) {
-	o := overview{App: app, Holds: []dlq.Hold{}, Limits: []dlq.Limit{}}
+	o := overview{App: app, Holds: []dlq.Hold{}}
 	holds, err := s.store.Holds(ctx, app)
 	if err != nil {
 		return o, err
@@ -271,12 +271,10 @@ func (s *Server) overview(ctx context.Context, app string) (overview, error) {
 	}
 	const hour = 12 // tallies
 	o.Hour, o.Day = summed(tallies[len(tallies)-hour:], 1), summed(tallies, hour)
-	limits, err := s.store.Limits(ctx, app)
-	if limits == nil {
+	if o.Limits, err = s.store.LimitsInForce(ctx, s.cfg.Limits, false, app); o.Limits == nil {
 		return o, err
 	}
-	o.Limits = append(o.Limits, limits...)
-	return o, nil
+	return o, nil // a limit that can't be read is told of at /limits
 }
 
 // summed adds tallies up, and puts so many together in the series.

@@ -97,6 +97,18 @@ func (q *query) app() string {
 	return app
 }
 
+// flag is a parameter that is true or false; false when absent.
+func (q *query) flag(name string) bool {
+	switch value := q.values.Get(name); value {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		q.refuse(name, value, "must be true or false")
+	}
+	return false
+}
+
 // number is a parameter within bounds; absent when it is not given.
 func (q *query) number(name string, least, most, absent int) int {
 	value := q.values.Get(name)

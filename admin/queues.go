@@ -44,6 +44,23 @@ func ofApps[T any](list func(context.Context, ...string) ([]T, error)) handler {
 	}
 }
 
+func (s *Server) listLimits(r *http.Request) (any, error) {
+	q := newQuery(r, "app", "all")
+	app, all := q.app(), q.flag("all")
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	var apps []string
+	if app != "" {
+		apps = []string{app}
+	}
+	limits, err := s.store.LimitsInForce(r.Context(), s.cfg.Limits, all, apps...)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(limits, ""), nil
+}
+
 // appsOf is the app that the request names; none means all.
 func appsOf(r *http.Request) ([]string, error) {
 	q := newQuery(r, "app")

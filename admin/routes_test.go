@@ -99,7 +99,7 @@ func TestLimitsAndUnknowns(t *testing.T) {
 	w.get("/api/v1/limits").into(t, http.StatusOK, &limits)
 	want := map[string]any{
 		"app": "shop", "endpoint": "groups.create", "limit": map[string]any{"calls": "5/s,100/m"},
-		"reason": "another program", "by": "ann", "at": "2026-03-01T12:00:00Z",
+		"reason": "another program", "by": "ann", "from": "set", "since": "2026-03-01T12:00:00Z",
 	}
 	if len(limits.Items) != 1 || !reflect.DeepEqual(limits.Items[0], want) {
 		t.Errorf("limits %v, want %v", limits.Items, want)

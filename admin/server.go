@@ -50,6 +50,8 @@ type Config struct {
 	MaskPayloads bool
 	// Rules explain answers; nil means errclass.Default.
 	Rules *errclass.Table
+	// Limits are those that the settings of this process give, to be shown.
+	Limits dlq.LimitSettings
 	// Version is emq's, for the page.
 	Version string
 }

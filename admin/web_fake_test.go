@@ -129,8 +129,8 @@ func (f *fakeAPI) routes() http.Handler {
 	handle("GET "+v1+"/holds", func(*http.Request) any { return listOf(f.holds(), "") })
 	handle("GET "+v1+"/limits", func(*http.Request) any {
 		return listOf([]map[string]any{
-			{"app": "shop", "endpoint": "messages.users", "limit": map[string]any{"calls": "200/s", "messages": "12000/m"}, "reason": f.text("new plan"), "by": "ann", "at": f.ago(50 * time.Hour)},
-			{"app": "live", "endpoint": "rooms.add_members", "limit": map[string]any{"calls": "20/s"}, "reason": "another program shares it", "by": "bo", "at": f.ago(9 * time.Minute)},
+			{"app": "shop", "endpoint": "messages.users", "limit": map[string]any{"calls": "200/s", "messages": "12000/m"}, "from": "set", "reason": f.text("new plan"), "by": "ann", "since": f.ago(50 * time.Hour)},
+			{"app": "live", "endpoint": "rooms.add_members", "limit": map[string]any{"calls": "20/s"}, "reason": "another program shares it", "from": "set", "by": "bo", "since": f.ago(9 * time.Minute)},
 		}, "")
 	})
 	handle("GET "+v1+"/unknowns", func(*http.Request) any {

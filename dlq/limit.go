@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,94 @@ func (s *Store) Limits(ctx context.Context, apps ...string) ([]Limit, error) {
 		return strings.Compare(a.App+" "+string(a.Endpoint), b.App+" "+string(b.Endpoint))
 	})
 	return limits, errors.Join(damaged...)
+}
+
+// A LimitSource says where a limit in force comes from.
+type LimitSource string
+
+const (
+	FromDefault  LimitSource = "default"  // of the table of endpoints: Easemob's documentation
+	FromSettings LimitSource = "settings" // of emq.yaml, as the one who asks reads it
+	FromSet      LimitSource = "set"      // SetLimit
+)
+
+// LimitSettings are the limits that settings give, by app and endpoint. An app that is
+// configured has an entry, if only an empty one.
+type LimitSettings map[string]map[tasks.Endpoint]tasks.Limit
+
+// InForce is the limit of an endpoint as far as the settings say.
+func (s LimitSettings) InForce(app string, info tasks.EndpointInfo) LimitInForce {
+	in := LimitInForce{App: app, Endpoint: info.Endpoint, Limit: info.Limit, From: FromDefault}
+	if l, ok := s[app][info.Endpoint]; ok {
+		in.Limit, in.From = l, FromSettings
+	}
+	return in
+}
+
+// A LimitInForce is what calls to an endpoint of an app keep to, and why.
+type LimitInForce struct {
+	App      string         `json:"app"`
+	Endpoint tasks.Endpoint `json:"endpoint"`
+	Limit    tasks.Limit    `json:"limit"`
+	From     LimitSource    `json:"from" enum:"default,settings,set"`
+	By       string         `json:"by,omitempty"`
+	Reason   string         `json:"reason,omitempty"`
+	Since    time.Time      `json:"since,omitzero"` // when it was set
+}
+
+// LimitsInForce lists the limits of the apps, or when none is given of those that were ever
+// used or are configured, by app and endpoint: with all set, of every endpoint, otherwise of
+// those that are in use or whose limit is not the default. Errors are those of Limits, also beside a list.
+func (s *Store) LimitsInForce(ctx context.Context, settings LimitSettings, all bool, apps ...string) ([]LimitInForce, error) {
+	set, damaged := s.Limits(ctx, apps...)
+	if set == nil {
+		return nil, damaged
+	}
+	queues, err := s.Queues(ctx, apps...)
+	if err != nil {
+		return nil, err
+	}
+	if len(apps) == 0 {
+		if apps, err = s.Apps(ctx); err != nil {
+			return nil, err
+		}
+		apps = slices.AppendSeq(apps, maps.Keys(settings))
+	}
+	type target struct {
+		app      string
+		endpoint tasks.Endpoint
+	}
+	inUse, bySet := map[target]bool{}, map[target]Limit{}
+	for _, q := range queues {
+		inUse[target{q.App, q.Endpoint}] = true
+	}
+	for _, l := range set {
+		bySet[target{l.App, l.Endpoint}] = l
+	}
+	slices.Sort(apps)
+	limits := []LimitInForce{}
+	for _, app := range slices.Compact(apps) {
+		for _, info := range tasks.Endpoints() {
+			in, of := settings.InForce(app, info), target{app, info.Endpoint}
+			if l, ok := bySet[of]; ok {
+				delete(bySet, of)
+				in = l.inForce()
+			}
+			if all || inUse[of] || in.From != FromDefault {
+				limits = append(limits, in)
+			}
+		}
+	}
+	for _, l := range set { // of endpoints that this version does not know
+		if _, left := bySet[target{l.App, l.Endpoint}]; left {
+			limits = append(limits, l.inForce())
+		}
+	}
+	return limits, damaged
+}
+
+func (l Limit) inForce() LimitInForce {
+	return LimitInForce{App: l.App, Endpoint: l.Endpoint, Limit: l.Limit, From: FromSet, By: l.By, Reason: l.Reason, Since: l.At}
 }
 
 // validate returns a *tasks.FieldError.

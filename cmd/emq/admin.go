@@ -43,7 +43,7 @@ letters, causes, operations, queues, holds and silences, admins set limits too.`
 			}
 			info, _ := debug.ReadBuildInfo()
 			cfg := admin.Config{
-				Store: b.store, Redis: b.redis, Listen: listenAt, Logger: log, ReadOnly: readOnly, MaskPayloads: mask, Rules: rules,
+				Store: b.store, Redis: b.redis, Listen: listenAt, Logger: log, ReadOnly: readOnly, MaskPayloads: mask, Rules: rules, Limits: b.cfg.limits(),
 				Version: readBuild(version, info).Version,
 			}
 			if credentials != "" {

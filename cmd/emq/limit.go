@@ -6,19 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/tasks"
-)
-
-// Where a limit comes from.
-const (
-	fromDefault  = "default"  // Easemob's documentation
-	fromSettings = "settings" // emq.yaml, as this command reads it
-	fromSet      = "set"      // emq limit set
 )
 
 func newLimitCmd(e *env) *cobra.Command {
@@ -37,17 +29,6 @@ call and 600 messages.`,
   emq limit set shop/messages.users --calls 200/s --messages 12000/m --reason 'new plan'
   emq limit clear shop/messages.users`,
 	}, newLimitListCmd(e), newLimitSetCmd(e), newLimitClearCmd(e))
-}
-
-// A limitLine is one line of `emq limit list`.
-type limitLine struct {
-	App      string         `json:"app"`
-	Endpoint tasks.Endpoint `json:"endpoint"`
-	Limit    tasks.Limit    `json:"limit"`
-	From     string         `json:"from"`
-	By       string         `json:"by,omitempty"`
-	Reason   string         `json:"reason,omitempty"`
-	Since    time.Time      `json:"since,omitzero"`
 }
 
 func newLimitListCmd(e *env) *cobra.Command {
@@ -95,69 +76,28 @@ func rates(rates []tasks.Rate) string {
 	return strings.Join(texts, ",")
 }
 
-// limits lists the limits of the app, or of all apps when it is empty, by app
-// and endpoint.
-func (b *backend) limits(ctx context.Context, app string, all bool) ([]limitLine, error) {
-	set, err := b.store.Limits(ctx, someApps(app)...)
-	if err != nil {
-		return nil, err
-	}
-	queues, err := b.store.Queues(ctx, someApps(app)...)
-	if err != nil {
-		return nil, err
-	}
-	apps := someApps(app)
-	if app == "" {
-		if apps, err = b.store.Apps(ctx); err != nil {
+// limits lists the limits in force of the app, or of all apps when it is empty.
+func (b *backend) limits(ctx context.Context, app string, all bool) ([]dlq.LimitInForce, error) {
+	named := someApps(app)
+	if app == "" && len(b.cfg.Apps) == 0 {
+		used, err := b.store.Apps(ctx)
+		if err != nil {
 			return nil, err
 		}
-		for _, a := range b.cfg.Apps {
-			apps = append(apps, a.Alias)
-		}
-		if len(apps) == 0 {
-			apps = []string{b.cfg.appOrDefault()}
+		if len(used) == 0 {
+			named = []string{b.cfg.appOrDefault()}
 		}
 	}
-	slices.Sort(apps)
-	inUse, bySet := map[string]bool{}, map[string]dlq.Limit{}
-	for _, q := range queues {
-		inUse[limitTarget(q.App, q.Endpoint)] = true
-	}
-	for _, l := range set {
-		bySet[limitTarget(l.App, l.Endpoint)] = l
-	}
-	var lines []limitLine
-	for _, app := range slices.Compact(apps) {
-		for _, info := range tasks.Endpoints() {
-			line := b.cfg.limit(app, info)
-			target := limitTarget(app, info.Endpoint)
-			l, isSet := bySet[target]
-			delete(bySet, target)
-			if isSet {
-				line.Limit, line.From, line.By, line.Reason, line.Since = l.Limit, fromSet, l.By, l.Reason, l.At
-			}
-			if all || inUse[target] || line.From != fromDefault {
-				lines = append(lines, line)
-			}
-		}
-	}
-	for _, l := range set { // of endpoints that this version does not know
-		if _, left := bySet[limitTarget(l.App, l.Endpoint)]; left {
-			lines = append(lines, limitLine{App: l.App, Endpoint: l.Endpoint, Limit: l.Limit, From: fromSet, By: l.By, Reason: l.Reason, Since: l.At})
-		}
-	}
-	return lines, nil
+	return b.store.LimitsInForce(ctx, b.cfg.limits(), all, named...)
 }
 
-// limit is the limit of an endpoint as far as the settings say.
-func (c *config) limit(app string, info tasks.EndpointInfo) limitLine {
-	line := limitLine{App: app, Endpoint: info.Endpoint, Limit: info.Limit, From: fromDefault}
+// limits are those of the settings.
+func (c *config) limits() dlq.LimitSettings {
+	limits := dlq.LimitSettings{}
 	for _, a := range c.Apps {
-		if l, ok := a.Limits[info.Endpoint]; ok && a.Alias == app {
-			line.Limit, line.From = l, fromSettings
-		}
+		limits[a.Alias] = a.Limits
 	}
-	return line
+	return limits
 }
 
 func newLimitSetCmd(e *env) *cobra.Command {
@@ -233,7 +173,7 @@ func (b *backend) inForce(ctx context.Context, app string, info tasks.EndpointIn
 			return l.Limit, nil
 		}
 	}
-	return b.cfg.limit(app, info).Limit, err
+	return b.cfg.limits().InForce(app, info).Limit, err
 }
 
 func newLimitClearCmd(e *env) *cobra.Command {

@@ -98,17 +98,19 @@ async function setHold(ctx) {
 // Limits
 
 export async function limits(ctx) {
-  const { items } = await ofApp(ctx, "/limits");
+  const all = ctx.query.get("all") === "1";
+  const { items } = await ctx.list("/limits" + query({ app: ctx.query.get("app") ?? "", all: all ? "true" : "" }));
   return {
     title: t("nav.limits"),
     body: [
       h("div.head", {}, h("h1", {}, t("nav.limits")), ctx.can("admin") && button(t("limit.set"), () => setLimit(ctx), {})),
       h("p.muted", {}, t("limits.text")),
-      filterBar(ctx, "/limits", ["app"]),
-      items.length ? table(t("nav.limits"), [{ label: t("f.app") }, { label: t("endpoint") }, { label: t("limit") }, { label: t("reason") }, { label: t("by") }, { label: t("actions"), hide: true, cls: "do" }], items.map((l) => ({
-        cells: [code(l.app), code(l.endpoint), h("span", {}, limitWords(l.limit)), l.reason ? say(l.reason) : "–", h("span", {}, l.by ? say(l.by) : "–", " ", l.at && time(l.at)),
-          ctx.can("admin") && h("span.actions", {}, button(t("change"), () => setLimit(ctx, l), { tone: "small", "data-open": true, "aria-label": `${t("change")} ${l.app} ${l.endpoint}` }), button(t("limit.clear"), () => clearLimit(ctx, l), { tone: "small quiet", "aria-label": `${t("limit.clear")} ${l.app} ${l.endpoint}` }))],
+      filterBar(ctx, "/limits", ["app"], { keep: ["all"] }),
+      items.length ? table(t("nav.limits"), [{ label: t("f.app") }, { label: t("endpoint") }, { label: t("limit") }, { label: t("limit.from") }, { label: t("reason") }, { label: t("actions"), hide: true, cls: "do" }], items.map((l) => ({
+        cells: [code(l.app), code(l.endpoint), h("span", {}, limitWords(l.limit)), h("div", {}, known("from", l.from), l.by && h("div.muted", {}, say(l.by), " ", l.since && time(l.since))), l.reason ? say(l.reason) : "–",
+          ctx.can("admin") && h("span.actions", {}, button(t("change"), () => setLimit(ctx, l), { tone: "small", "data-open": true, "aria-label": `${t("change")} ${l.app} ${l.endpoint}` }), l.from === "set" && button(t("limit.clear"), () => clearLimit(ctx, l), { tone: "small quiet", "aria-label": `${t("limit.clear")} ${l.app} ${l.endpoint}` }))],
       }))) : empty(t("limits.none")),
+      h("p", {}, h("a", { href: "/limits" + query({ app: ctx.query.get("app") ?? "", all: all ? "" : "1" }) }, all ? t("limits.used") : t("limits.all"))),
     ],
   };
 }
