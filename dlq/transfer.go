@@ -1,11 +1,13 @@
 package dlq
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -34,6 +36,68 @@ func (e Entry) Export() ([]byte, error) {
 		t.RawBytes = e.Raw
 	}
 	return marshalJSON(t)
+}
+
+// ExportTo writes the entries that the filter selects to w, as lines of JSON, and notes in
+// the audit who took them, because they hold the secrets of payloads; so it does also for
+// what was written before a failure. done, unless it is nil, is called after each.
+func (s *Store) ExportTo(ctx context.Context, w io.Writer, f Filter, by Actor, done func()) error {
+	counts := map[string]int{} // app -> written
+	err := s.Each(ctx, f, func(e Entry) error {
+		line, err := e.Export()
+		if err != nil {
+			return err
+		}
+		counts[e.App]++
+		if _, err := w.Write(append(line, '\n')); err != nil {
+			return err
+		}
+		if done != nil {
+			done()
+		}
+		return nil
+	})
+	for app, n := range counts {
+		err = errors.Join(err, s.NoteAudit(context.WithoutCancel(ctx), ActionExport, app, f.String(), n, by))
+	}
+	return err
+}
+
+// ImportFrom imports each line of r as Import does, and notes it in the audit. told is
+// called for each line that is not empty, counted from 1, with its length and with what
+// became of it or a refusal, which is a *tasks.FieldError or wraps tasks.ErrUnknownKind. Any
+// other error ends the import and names the line; so does a line that is longer than
+// ImportMaxBytes.
+func (s *Store) ImportFrom(ctx context.Context, r io.Reader, by Actor, dry bool, told func(line, bytes int, got Imported, refusal error)) (err error) {
+	changed := map[string]int{} // app -> added or edited
+	defer func() {
+		for app, n := range changed {
+			if !dry {
+				err = errors.Join(err, s.NoteAudit(context.WithoutCancel(ctx), ActionImport, app, "", n, by))
+			}
+		}
+	}()
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, ImportMaxBytes+1)
+	n := 1
+	for ; lines.Scan(); n++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		got, err := s.Import(ctx, line, by, dry)
+		if err != nil && !errors.As(err, new(*tasks.FieldError)) && !errors.Is(err, tasks.ErrUnknownKind) {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if got.Result == ImportAdded || got.Result == ImportEdited {
+			changed[got.App]++
+		}
+		told(n, len(lines.Bytes())+1, got, err)
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("line %d: %w", n, err)
+	}
+	return nil
 }
 
 // An ImportResult says what became of an imported entry.

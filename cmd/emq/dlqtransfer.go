@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imqueue/emq/dlq"
-	"github.com/imqueue/emq/tasks"
 )
 
 func newDLQExportCmd(e *env) *cobra.Command {
@@ -43,23 +41,8 @@ a tool has corrected. To move a whole store, give --state all.`,
 			}
 			bar := e.newBar(!e.outTTY && total >= progressItems, int64(total), "export", false)
 			out := bufio.NewWriter(e.out)
-			counts := map[string]int{} // app -> exported
-			err = b.store.Each(ctx, filter, func(d dlq.Entry) error {
-				bar.advance(1)
-				line, err := d.Export()
-				if err != nil {
-					return err
-				}
-				counts[d.App]++
-				_, err = out.Write(append(line, '\n'))
-				return err
-			})
-			err = errors.Join(err, out.Flush())
+			err = errors.Join(b.store.ExportTo(ctx, out, filter, e.actor(""), func() { bar.advance(1) }), out.Flush())
 			bar.clear()
-			for app, n := range counts { // also what was written before a failure is out
-				by := e.actor("")
-				err = errors.Join(err, b.store.NoteAudit(context.WithoutCancel(ctx), dlq.ActionExport, app, filter.String(), n, by))
-			}
 			return err
 		},
 	}
@@ -110,39 +93,23 @@ It exits 1 when a line was skipped or refused; the others are imported all the s
 func (e *env) importLines(ctx context.Context, b *backend, in input, by dlq.Actor, dry bool) error {
 	bar := e.newBar(in.size < 0 || in.size >= progressBytes, in.size, "import", true)
 	results := map[dlq.ImportResult]int{}
-	changed := map[string]int{} // app -> added or edited
 	refused := 0
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, dlq.ImportMaxBytes+1)
-	for n := 1; lines.Scan(); n++ {
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 {
-			continue
-		}
-		got, err := b.store.Import(ctx, line, by, dry)
-		bar.advance(len(lines.Bytes()) + 1)
-		var field *tasks.FieldError
+	err := b.store.ImportFrom(ctx, in, by, dry, func(line, bytes int, got dlq.Imported, refusal error) {
+		bar.advance(bytes)
 		switch {
-		case errors.As(err, &field), errors.Is(err, tasks.ErrUnknownKind):
+		case refusal != nil:
 			refused++
 			bar.clear()
-			e.say("line %d: %s", n, oneLine(err.Error(), maxErrorBytes))
-			continue
-		case err != nil:
+			e.say("line %d: %s", line, oneLine(refusal.Error(), maxErrorBytes))
+			return
+		case got.Result == dlq.ImportSkipped:
 			bar.clear()
-			return errors.Join(fmt.Errorf("line %d: %w", n, err), b.auditImport(ctx, changed, by, dry))
+			e.say("line %d: %s of app %s: skipped: it has moved on here", line, got.ID, got.App)
 		}
 		results[got.Result]++
-		switch got.Result {
-		case dlq.ImportSkipped:
-			bar.clear()
-			e.say("line %d: %s of app %s: skipped: it has moved on here", n, got.ID, got.App)
-		case dlq.ImportAdded, dlq.ImportEdited:
-			changed[got.App]++
-		}
-	}
+	})
 	bar.clear()
-	if err := errors.Join(lines.Err(), b.auditImport(ctx, changed, by, dry)); err != nil {
+	if err != nil {
 		return err
 	}
 	var parts []string
@@ -160,15 +127,4 @@ func (e *env) importLines(ctx context.Context, b *backend, in input, by dlq.Acto
 		return errReported
 	}
 	return nil
-}
-
-// auditImport notes what was imported.
-func (b *backend) auditImport(ctx context.Context, changed map[string]int, by dlq.Actor, dry bool) error {
-	var errs []error
-	for app, n := range changed {
-		if !dry {
-			errs = append(errs, b.store.NoteAudit(context.WithoutCancel(ctx), dlq.ActionImport, app, "", n, by))
-		}
-	}
-	return errors.Join(errs...)
 }
