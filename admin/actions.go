@@ -9,8 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
-	"slices"
-	"time"
+	"strconv"
 
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
@@ -197,12 +196,7 @@ type previewAnswer struct {
 
 // operate freezes what a filter selects into operations, one for each app, and starts them.
 func operate(s *Server, r *http.Request, by func(string) dlq.Actor, in operationBody) (any, error) {
-	for name := range in.Filter {
-		if !slices.Contains(dlq.FilterFields(), name) {
-			return nil, &tasks.FieldError{Field: "filter." + tasks.Printable(name, 32), Bound: "is no filter"}
-		}
-	}
-	filter, err := dlq.ParseFilter(func(name string) string { return in.Filter[name] }, time.Now())
+	filter, err := filterOf(in.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -294,12 +288,62 @@ type verdictAnswer struct {
 	Advice         errclass.Text  `json:"advice"`
 }
 
+// verdict judges an answer by a table.
+func (b explainBody) verdict(table *errclass.Table) (*verdictAnswer, error) {
+	switch {
+	case b.Status == 0 && b.Body == "" && b.Error == "" && b.Description == "" && b.Transport == "":
+		return nil, &tasks.FieldError{Field: "status", Bound: "give status, body, error, description or transport"}
+	case b.Status != 0 && (b.Status < 100 || b.Status > 599):
+		return nil, &tasks.FieldError{Field: "status", Value: strconv.Itoa(b.Status), Bound: "must be 100 to 599"}
+	case !b.Transport.Valid():
+		return nil, &tasks.FieldError{Field: "transport", Value: tasks.Printable(string(b.Transport), 32), Bound: "must be a way in which a call fails, such as timeout"}
+	}
+	e := errclass.Evidence{Kind: b.Kind, Attempt: 1, Status: b.Status, Body: []byte(b.Body), Transport: b.Transport, Written: true}
+	if b.Body == "" && (b.Error != "" || b.Description != "") {
+		e.Body, _ = json.Marshal(map[string]string{"error": b.Error, "error_description": b.Description})
+	}
+	v := table.Classify(e)
+	return &verdictAnswer{v.Class, v.Scope, v.Rule, v.Status, v.Error, v.Description, v.Delay, v.OutcomeUnknown, v.Unknown, v.Why, v.Advice}, nil
+}
+
 // explain judges an answer as a worker with the same rules would.
 func explain(s *Server, _ *http.Request, _ func(string) dlq.Actor, in explainBody) (any, error) {
-	e := errclass.Evidence{Kind: in.Kind, Attempt: 1, Status: in.Status, Body: []byte(in.Body), Transport: in.Transport, Written: true}
-	if in.Body == "" && (in.Error != "" || in.Description != "") {
-		e.Body, _ = json.Marshal(map[string]string{"error": in.Error, "error_description": in.Description})
+	return in.verdict(s.cfg.Rules)
+}
+
+// A RulesCheck is what is to be said of a file of rules.
+type RulesCheck struct {
+	Rules int `json:"rules"`
+	Tests int `json:"tests"`
+	// Faults make the file of no use. Each begins with its line.
+	Faults   []string `json:"faults"`
+	Warnings []string `json:"warnings"`
+	// Failed are the tests in the file that fail.
+	Failed []string `json:"failed"`
+}
+
+type rulesBody struct {
+	Text   string       `json:"text"`
+	Answer *explainBody `json:"answer,omitempty"`
+}
+
+type rulesAnswer struct {
+	RulesCheck
+	// Verdict is that of the file on the answer; none where the file has faults.
+	Verdict *verdictAnswer `json:"verdict,omitempty"`
+}
+
+// checkRules checks and tests a file of rules, and judges an answer by it. Nothing is
+// changed: a worker's rules are in its own file.
+func checkRules(s *Server, _ *http.Request, _ func(string) dlq.Actor, in rulesBody) (any, error) {
+	if s.cfg.CheckRules == nil {
+		return nil, &apiError{status: http.StatusNotImplemented, detail: "this server can't read rules"}
 	}
-	v := s.cfg.Rules.Classify(e)
-	return verdictAnswer{v.Class, v.Scope, v.Rule, v.Status, v.Error, v.Description, v.Delay, v.OutcomeUnknown, v.Unknown, v.Why, v.Advice}, nil
+	check, table := s.cfg.CheckRules([]byte(in.Text))
+	answer := rulesAnswer{RulesCheck: check}
+	var err error
+	if in.Answer != nil && table != nil {
+		answer.Verdict, err = in.Answer.verdict(table)
+	}
+	return answer, err
 }

@@ -24,7 +24,11 @@ type route struct {
 	out          reflect.Type // of the answer; nil: none
 	read         handler      // of a GET
 	act          action       // of any other
+	stream       streamer     // in their place, for what takes or answers JSON Lines
 }
+
+// A streamer serves a request that may take longer than an answer may.
+type streamer func(w http.ResponseWriter, r *http.Request, who Identity)
 
 func (r route) pattern() string { return r.method + " " + apiBase + r.path }
 
@@ -94,6 +98,8 @@ func (s *Server) routes() []route {
 		change("POST", "/dead-letters/{app}/{id}/restore", RoleOperator, "Take a discarded one back", entry, changed((*dlq.Store).Restore)),
 		change("POST", "/dead-letters/{app}/{id}/resolve", RoleOperator, "Settle an unknown outcome", entry, act(resolve)),
 		change("POST", "/dead-letters/{app}/{id}/edit", RoleOperator, "Correct the payload, and perhaps resend", entry, act(edit)),
+		{method: http.MethodPost, path: "/export", role: RoleAdmin, about: "What a filter selects, with the secrets of payloads", act: action{in: answers[exportBody]()}, stream: s.export},
+		{method: http.MethodPost, path: "/import", role: RoleAdmin, about: "Add exported dead letters, or take corrected payloads back", query: []string{"dry_run", "reason"}, out: answers[importAnswer](), stream: s.importLines},
 
 		look("/operations", "Bulk operations, the newest first", answers[list[dlq.Operation]](), ofApps(s.store.Operations), "app"),
 		look("/operations/{app}/{id}", "One operation and its account", answers[dlq.Operation](), s.getOperation),
@@ -117,6 +123,7 @@ func (s *Server) routes() []route {
 			return listOf(s.cfg.Rules.Rules(), ""), newQuery(r).err()
 		}),
 		change("POST", "/explain", RoleViewer, "How an answer of Easemob's would be judged", answers[verdictAnswer](), act(explain)),
+		change("POST", "/rules/check", RoleOperator, "Check and test a file of rules, and how it would judge an answer; nothing is changed", answers[rulesAnswer](), act(checkRules)),
 		look("/unknowns", "Answers that no rule knew, in groups", answers[list[dlq.Unknown]](), ofApps(s.store.Unknowns), "app"),
 		look("/audit", "What persons did, the newest first", answers[list[dlq.AuditLine]](), s.listAudit, "app", "by", "action", "since", "until", "limit", "cursor"),
 

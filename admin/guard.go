@@ -24,9 +24,6 @@ var crossOrigin = http.NewCrossOriginProtection()
 // guard makes the handler of a route.
 func (s *Server) guard(route route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
-		defer cancel()
-		r = r.WithContext(ctx)
 		who, csrf, err := s.gate.who(r)
 		if err == nil || route.role == "" {
 			err = s.may(r, route, who, csrf, err)
@@ -35,6 +32,13 @@ func (s *Server) guard(route route) http.Handler {
 			s.refuse(w, r, err)
 			return
 		}
+		if route.stream != nil {
+			route.stream(w, r, who)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
 		if route.read != nil {
 			value, err := route.read(r)
 			if err != nil {

@@ -61,15 +61,22 @@ func (s *Server) document() *huma.OpenAPI {
 		}
 		if route.act.in != nil {
 			op.RequestBody = &huma.RequestBody{Content: content("application/json", route.act.in)}
-			if route.role != "" {
-				op.Parameters = append(op.Parameters,
-					&huma.Param{Name: "Idempotency-Key", In: "header", Schema: text, Description: "a repeat with the same key within a day gets the first answer"},
-					&huma.Param{Name: "X-CSRF-Token", In: "header", Schema: text, Description: "with the cookie: the session's"})
+		}
+		if route.role != "" && route.method != http.MethodGet {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: "X-CSRF-Token", In: "header", Schema: text, Description: "with the cookie: the session's"})
+			if route.stream == nil {
+				op.Parameters = append(op.Parameters, &huma.Param{Name: "Idempotency-Key", In: "header", Schema: text, Description: "a repeat with the same key within a day gets the first answer"})
 			}
+		}
+		lines := map[string]*huma.MediaType{jsonLines: {Schema: text}}
+		if route.stream != nil && op.RequestBody == nil {
+			op.RequestBody = &huma.RequestBody{Content: lines}
 		}
 		switch {
 		case route.out != nil:
 			op.Responses["200"] = &huma.Response{Description: "as asked", Content: content("application/json", route.out)}
+		case route.stream != nil:
+			op.Responses["200"] = &huma.Response{Description: "a dead letter a line", Content: lines}
 		case route.path == "/events":
 			op.Responses["200"] = &huma.Response{Description: "a stream", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: text}}}
 		case route.method == http.MethodGet:

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/imqueue/emq/dlq"
+	"github.com/imqueue/emq/errclass"
 )
 
 // TestPageOnItsServer has a person work with the page on the server and the store as they
@@ -12,7 +13,14 @@ import (
 // languages and as a viewer.
 func TestPageOnItsServer(t *testing.T) {
 	parent := browser(t)
-	g := newGuarded(t)
+	g := newGuarded(t, func(c *Config) {
+		c.CheckRules = func(text []byte) (RulesCheck, *errclass.Table) {
+			if string(text) != "sound" {
+				return RulesCheck{Faults: []string{"rules:1: no"}}, nil
+			}
+			return RulesCheck{Rules: 1}, errclass.Default()
+		}
+	})
 	for i, id := range []string{"order-1", "order-2", "order/3"} {
 		g.die("shop", id, message(), verdict(400, "odd"), i)
 	}
@@ -124,6 +132,37 @@ func TestPageOnItsServer(t *testing.T) {
 	w.press("中文")
 	w.wait(`document.documentElement.lang.startsWith("zh") && document.querySelector("main h1").innerText === "规则"`)
 	w.shot("server-rules-zh")
+
+	w.press("English")
+	w.wait(`document.documentElement.lang.startsWith("en") && document.querySelector("main h1").innerText === "Rules"`)
+	w.fill(`.explain input[name=status]`, "403")
+	w.press("Try rules of your own")
+	w.fill(`.explain textarea[name=rules]`, "sound")
+	w.press("Explain")
+	w.wait(`document.querySelector(".verdict").innerText.includes("The rules are sound: 1 rules") && document.querySelector(".verdict .pill")`)
+	w.fill(`.explain textarea[name=rules]`, "odd")
+	w.press("Explain")
+	w.wait(`document.querySelector(".verdict").innerText.includes("rules:1: no")`)
+	w.shot("server-rules-own")
+
+	a := login(t, RoleAdmin)
+	a.open("/dead-letters?app=shop&state=discarded", "main tbody tr")
+	a.press("Export")
+	a.wait(`document.querySelector("dialog")`)
+	a.press("Export")
+	a.wait(`!document.querySelector("dialog")`)
+	a.press("Import")
+	eval[bool](a, `(() => { const data = new DataTransfer(); data.items.add(new File(['{"no":1}\n'], "x.jsonl")); document.querySelector("dialog input[type=file]").files = data.files; return true; })()`)
+	a.press("See what would be done")
+	a.wait(`document.querySelector("dialog").innerText.includes("refused 1")`)
+	a.axe("import")
+	a.shot("server-import")
+	a.press("Import")
+	a.wait(`!document.querySelector("dialog")`)
+	lines, _, err := g.store.Audit(t.Context(), dlq.AuditFilter{App: "shop", Action: "export"}, "", 10)
+	if err != nil || len(lines) != 1 || lines[0].By != "the-admin" {
+		t.Errorf("audit of the export: %+v, %v", lines, err)
+	}
 
 	v := login(t, RoleViewer)
 	v.open("/dead-letters/shop/order-1", ".timeline")

@@ -50,6 +50,9 @@ type Config struct {
 	MaskPayloads bool
 	// Rules explain answers; nil means errclass.Default.
 	Rules *errclass.Table
+	// CheckRules reads a file of rules as a worker would; the table is nil beside faults.
+	// Without it no rules can be checked.
+	CheckRules func(text []byte) (RulesCheck, *errclass.Table)
 	// Limits are those that the settings of this process give, to be shown.
 	Limits dlq.LimitSettings
 	// Version is emq's, for the page.

@@ -66,12 +66,12 @@ export class Action {
 let onLogin = () => {};
 export const whenLoggedOut = (f) => { onLogin = f; };
 
-async function call(method, where, { signal, text = "", key, raw = false } = {}) {
+async function call(method, where, { signal, text = "", type = "application/json", key, raw = false, blob = false } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") {
     headers["X-CSRF-Token"] = csrf;
     if (key) headers["Idempotency-Key"] = key;
-    if (text) headers["Content-Type"] = "application/json";
+    if (text) headers["Content-Type"] = type;
   }
   let response;
   let body;
@@ -79,6 +79,7 @@ async function call(method, where, { signal, text = "", key, raw = false } = {})
     response = await fetch(base + where, {
       method, headers, signal, body: text || undefined, credentials: "same-origin", cache: "no-store", redirect: "error",
     });
+    if (blob && response.ok) return await response.blob();
     body = await response.text();
   } catch (e) {
     if (e.name === "AbortError") throw e;
@@ -98,6 +99,19 @@ async function call(method, where, { signal, text = "", key, raw = false } = {})
 }
 
 export const get = (where, options) => call("GET", where, options);
+
+// download has a file made and hands it to the browser.
+export async function download(where, body, name) {
+  const url = URL.createObjectURL(await call("POST", where, { text: JSON.stringify(body), blob: true }));
+  const a = document.createElement("a");
+  a.href = url;
+  a.download = name;
+  a.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+}
+
+// upload sends lines of JSON, a text or a file.
+export const upload = (where, lines) => call("POST", where, { text: lines, type: "application/jsonl" });
 
 // list reads a page: {items, next}.
 export async function list(where, options) {

@@ -251,7 +251,12 @@ export function dialog({ title, body, confirm, danger = false, submit, opened, w
         yes.disabled = true;
         errors.replaceChildren();
         try {
-          result = (await submit(new FormData(form), box)) ?? true;
+          const got = await submit(new FormData(form), box);
+          if (got === false) { // one more press is needed
+            yes.disabled = false;
+            return;
+          }
+          result = got ?? true;
           if (!stopped) box.close();
         } catch (error) {
           if (error.name !== "Problem") console.error(error);

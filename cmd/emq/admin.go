@@ -23,7 +23,8 @@ func newAdminCmd(e *env) *cobra.Command {
 Without credentials it listens on this machine alone, and whoever reaches it there may
 do everything. With a file of identities, which "emq admin token" makes lines for, it
 listens anywhere: put a proxy with TLS before it. Viewers look, operators act on dead
-letters, causes, operations, queues, holds and silences, admins set limits too.`,
+letters, causes, operations, queues, holds and silences, admins set limits, export and
+import too.`,
 		Example: `  emq admin
   emq admin token ann --role operator
   emq admin --listen 0.0.0.0:8610 --credentials /etc/emq/credentials`,
@@ -43,7 +44,7 @@ letters, causes, operations, queues, holds and silences, admins set limits too.`
 			}
 			info, _ := debug.ReadBuildInfo()
 			cfg := admin.Config{
-				Store: b.store, Redis: b.redis, Listen: listenAt, Logger: log, ReadOnly: readOnly, MaskPayloads: mask, Rules: rules, Limits: b.cfg.limits(),
+				Store: b.store, Redis: b.redis, Listen: listenAt, Logger: log, ReadOnly: readOnly, MaskPayloads: mask, Rules: rules, Limits: b.cfg.limits(), CheckRules: checkRules,
 				Version: readBuild(version, info).Version,
 			}
 			if credentials != "" {

@@ -250,7 +250,7 @@ func (d *dev) startPage(ctx context.Context, rules *errclass.Table) (<-chan erro
 		return nil, fmt.Errorf("listen for the page: %w", err)
 	}
 	d.pageURL = "http://" + listener.Addr().String()
-	server, err := admin.New(admin.Config{Store: d.store, Redis: d.rdb, Rules: rules, Version: version, Logger: slog.New(slog.DiscardHandler)})
+	server, err := admin.New(admin.Config{Store: d.store, Redis: d.rdb, Rules: rules, CheckRules: checkRules, Version: version, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imqueue/emq/admin"
 	"github.com/imqueue/emq/errclass"
 )
 
@@ -300,18 +301,41 @@ Without FILE it takes the one of the settings.`,
 	return cmd
 }
 
-func (e *env) runRuleTests(file *rulesFile) error {
-	failed := 0
-	for i, test := range file.tests {
-		if failure := test.failure(file.table); failure != "" {
-			failed++
+// failures are the tests in the file that fail, each as "FILE:LINE: name: why".
+func (r *rulesFile) failures() []string {
+	failed := []string{}
+	for i, test := range r.tests {
+		if failure := test.failure(r.table); failure != "" {
 			name := cmp.Or(test.Name, fmt.Sprintf("test %d", i+1))
-			e.say("%s:%d: %s: %s", file.name, test.line, oneLine(name, cellBytes), failure)
+			failed = append(failed, fmt.Sprintf("%s:%d: %s: %s", r.name, test.line, oneLine(name, cellBytes), failure))
 		}
 	}
+	return failed
+}
+
+// checkRules reads the text of a file of rules for the page.
+func checkRules(text []byte) (admin.RulesCheck, *errclass.Table) {
+	check := admin.RulesCheck{Faults: []string{}, Warnings: []string{}, Failed: []string{}}
+	file, err := parseRules("rules", text)
+	if err != nil {
+		for _, fault := range problems(err) {
+			check.Faults = append(check.Faults, oneLine(fault.Error(), maxErrorBytes))
+		}
+		return check, nil
+	}
+	check.Rules, check.Tests, check.Failed = len(file.rules), len(file.tests), file.failures()
+	check.Warnings = append(check.Warnings, file.warnings...)
+	return check, file.table
+}
+
+func (e *env) runRuleTests(file *rulesFile) error {
+	failed := file.failures()
+	for _, failure := range failed {
+		e.say("%s", failure)
+	}
 	switch {
-	case failed > 0:
-		e.say("emq: %d of %s failed", failed, plural(len(file.tests), "test"))
+	case len(failed) > 0:
+		e.say("emq: %d of %s failed", len(failed), plural(len(file.tests), "test"))
 		return errReported
 	case len(file.tests) == 0:
 		e.say("emq: %s has no tests; `emq rules --help` shows one", file.name)

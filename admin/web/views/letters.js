@@ -1,8 +1,8 @@
 // The dead letters: found by filters that the address keeps.
 
-import { path, query } from "/api.js";
+import { download, path, query, upload } from "/api.js";
 import { t } from "/i18n.js";
-import { about, announce, brief, button, code, empty, field, h, known, link, newID, number, pill, say, select, short, table, time, tr, words } from "/ui.js";
+import { about, announce, brief, button, code, dialog, empty, field, h, known, link, newID, number, pill, reason, say, select, short, table, time, tr, words } from "/ui.js";
 import { bulk, each } from "/views/bulk.js";
 
 export const filterNames = ["app", "state", "class", "since", "text", "kind", "error", "status", "cause", "target", "until"];
@@ -124,8 +124,47 @@ export async function letters(ctx) {
       h("div.bar", {}, bar, whole),
       body ?? empty(page.next ? t("letters.none_yet") : Object.keys(filter).some((k) => k !== "state") ? t("letters.none_here") : t("letters.none")),
       pager,
+      ctx.can("admin") && h("p.actions.start", {}, page.items.length > 0 && button(t("export"), () => take(filter), { tone: "small quiet" }), button(t("import"), () => bring(ctx), { tone: "small quiet" })),
     ],
   };
+}
+
+// take exports what the filter selects, after a word of warning.
+async function take(filter) {
+  await dialog({
+    title: t("export"), confirm: t("export.do"), body: [h("p", {}, t("export.text"))],
+    submit: () => download("/export", { filter }, "dead-letters.jsonl"),
+  });
+}
+
+// bring imports a file, first to see what would be done.
+async function bring(ctx) {
+  const file = h("input", { type: "file", name: "file", accept: ".jsonl,.ndjson,.json", required: true, "data-first": true });
+  const seen = h("div", { "aria-live": "polite" });
+  let tried = null;
+  const done = await dialog({
+    title: t("import"), confirm: t("import.try"), wide: true,
+    body: [h("p.muted", {}, t("import.text")), field(t("import.file"), file, { wide: true }), reason({ required: false }), seen],
+    submit: async (data, box) => {
+      const now = tried === file.files[0];
+      const got = await upload("/import" + query({ dry_run: now ? "" : "true", reason: data.get("reason").trim() }), file.files[0]);
+      if (now) return got;
+      tried = file.files[0];
+      seen.replaceChildren(imported(got));
+      box.querySelector("button[type=submit]").textContent = t("import.do");
+      return false;
+    },
+  });
+  if (done) {
+    announce(t("import.done", { n: number(done.added + done.edited) }), "good");
+    await ctx.reload();
+  }
+}
+
+// imported is what became of the lines of a file, or would.
+function imported(a) {
+  return h("div", {}, h("p", {}, ["added", "edited", "unchanged", "skipped", "refused"].map((k) => [known("import", k), " ", h("b", {}, number(a[k])), " · "])),
+    a.lines.length > 0 && h("ul.small", {}, a.lines.slice(0, 20).map((l) => h("li", {}, t("line", { n: l.line }), ": ", l.id && [code(l.id), " "], say(l.detail)))));
 }
 
 function dead(counts, app) {

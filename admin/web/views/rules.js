@@ -16,7 +16,7 @@ export async function rules(ctx) {
   const search = h("input", { type: "search", name: "q", value: ctx.query.get("q") ?? "", autocomplete: "off", spellcheck: "false" });
   const result = h("div", {});
   const tally = h("p.muted", { "aria-live": "polite" });
-  const box = explain();
+  const box = explain(ctx);
 
   function filter() {
     const wanted = search.value.trim().toLowerCase();
@@ -66,7 +66,7 @@ function matches(r) {
 }
 
 // explain is the box for an answer.
-function explain() {
+function explain(ctx) {
   const kinds = newID("kinds");
   const status = h("input", { name: "status", inputmode: "numeric", maxlength: 3, autocomplete: "off", class: "short" });
   const body = h("textarea", { name: "body", rows: 4, spellcheck: "false", autocomplete: "off", dir: "ltr" });
@@ -74,13 +74,19 @@ function explain() {
   const transport = select("transport", [["", t("transport.answered")], ...transports.map((x) => [x, known("transport", x)])], "");
   const error = h("input", { name: "error", autocomplete: "off", spellcheck: "false" });
   const description = h("input", { name: "description", autocomplete: "off", spellcheck: "false" });
+  const own = h("textarea", { name: "rules", rows: 6, spellcheck: "false", autocomplete: "off", dir: "ltr" });
   const verdict = h("div.verdict", { "aria-live": "polite" });
 
   async function ask() {
     const value = (el) => el.value.trim() || undefined;
     try {
-      const v = await new Action().send("POST", "/explain", { status: Number(status.value) || undefined, body: value(body), error: value(error), description: value(description), kind: value(kind), transport: value(transport) });
-      verdict.replaceChildren(shownVerdict(v?.verdict ?? v ?? {}));
+      const answer = { status: Number(status.value) || undefined, body: value(body), error: value(error), description: value(description), kind: value(kind), transport: value(transport) };
+      if (!own.value.trim()) {
+        verdict.replaceChildren(shownVerdict(await new Action().send("POST", "/explain", answer)));
+        return;
+      }
+      const given = Object.values(answer).some((x) => x !== undefined);
+      verdict.replaceChildren(shownCheck(await new Action().send("POST", "/rules/check", { text: own.value, answer: given ? answer : undefined })));
     } catch (e) {
       if (e.name !== "AbortError") verdict.replaceChildren(problem(e));
     }
@@ -97,6 +103,7 @@ function explain() {
     field(t("explain.body"), body, { hint: t("explain.hint"), wide: true }),
     h("div.row", {}, field(t("f.status"), status), field(t("f.kind"), kind), field(t("transport"), transport)),
     h("details", {}, h("summary", {}, t("explain.words")), h("div.row", {}, field(t("f.error"), error), field(t("description"), description))),
+    ctx.can("operate") && h("details", {}, h("summary", {}, t("rules.try")), field(t("rules.yaml"), own, { hint: t("rules.yaml.hint"), wide: true })),
     h("datalist", { id: kinds }, kindList().map((v) => h("option", { value: v }))),
     h("div.actions.start", {}, h("button.primary", { type: "submit" }, t("explain"))));
   return {
@@ -112,6 +119,15 @@ function explain() {
       ask();
     },
   };
+}
+
+// shownCheck is what is to be said of a file of rules.
+function shownCheck(c) {
+  const lines = (title, list) => list?.length > 0 && h("div", {}, h("h3", {}, title), h("ul.small", {}, list.map((x) => h("li", {}, say(x)))));
+  return h("div", {},
+    c.faults?.length ? lines(t("rules.faults"), c.faults) : h("p", {}, t("rules.sound", { rules: number(c.rules), tests: number(c.tests) })),
+    lines(t("rules.failed"), c.failed), lines(t("rules.warnings"), c.warnings),
+    c.verdict && shownVerdict(c.verdict));
 }
 
 function shownVerdict(v) {
