@@ -321,10 +321,10 @@ func (w *tab) keys(keys string) {
 	w.must(chromedp.KeyEvent(keys))
 }
 
-// shot keeps what the page looks like, in the directory EMQ_SCREENSHOTS.
+// shot keeps what the page looks like, in the directory SCREENSHOTS.
 func (w *tab) shot(name string) {
 	w.t.Helper()
-	dir := os.Getenv("EMQ_SCREENSHOTS")
+	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
 		return
 	}

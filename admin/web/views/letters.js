@@ -163,8 +163,8 @@ async function bring(ctx) {
 
 // imported is what became of the lines of a file, or would.
 function imported(a) {
-  return h("div", {}, h("p", {}, ["added", "edited", "unchanged", "skipped", "refused"].map((k) => [known("import", k), " ", h("b", {}, number(a[k])), " · "])),
-    a.lines.length > 0 && h("ul.small", {}, a.lines.slice(0, 20).map((l) => h("li", {}, t("line", { n: l.line }), ": ", l.id && [code(l.id), " "], say(l.detail)))));
+  return h("div", {}, h("p", {}, ["added", "edited", "unchanged", "skipped", "refused"].map((k, i) => [i > 0 && " · ", known("import", k), " ", h("b", {}, number(a[k]))])),
+    a.lines.length > 0 && h("ul.plain.small", {}, a.lines.slice(0, 20).map((l) => h("li", {}, t("line", { n: l.line }), ": ", l.id && [code(l.id), " "], say(l.detail)))));
 }
 
 function dead(counts, app) {

@@ -123,7 +123,7 @@ function explain(ctx) {
 
 // shownCheck is what is to be said of a file of rules.
 function shownCheck(c) {
-  const lines = (title, list) => list?.length > 0 && h("div", {}, h("h3", {}, title), h("ul.small", {}, list.map((x) => h("li", {}, say(x)))));
+  const lines = (title, list) => list?.length > 0 && h("div", {}, h("h3", {}, title), h("ul.plain.small", {}, list.map((x) => h("li", {}, say(x)))));
   return h("div", {},
     c.faults?.length ? lines(t("rules.faults"), c.faults) : h("p", {}, t("rules.sound", { rules: number(c.rules), tests: number(c.tests) })),
     lines(t("rules.failed"), c.failed), lines(t("rules.warnings"), c.warnings),
