@@ -185,7 +185,6 @@ type operationBody struct {
 	Max            int               `json:"max,omitempty"`
 	Priority       tasks.Priority    `json:"priority,omitempty"`
 	Reason         string            `json:"reason,omitempty"`
-	DryRun         bool              `json:"dry_run,omitempty"`
 }
 
 type previewAnswer struct {
@@ -194,18 +193,28 @@ type previewAnswer struct {
 	LeftOutUnknown int `json:"left_out_unknown"`
 }
 
-// operate freezes what a filter selects into operations, one for each app, and starts them.
-func operate(s *Server, r *http.Request, by func(string) dlq.Actor, in operationBody) (any, error) {
-	filter, err := filterOf(in.Filter)
+func (b operationBody) bulk(by func(string) dlq.Actor) (dlq.Bulk, error) {
+	filter, err := filterOf(b.Filter)
+	return dlq.Bulk{
+		Action: b.Action, Filter: filter, IncludeUnknown: b.IncludeUnknown, Max: b.Max, Priority: b.Priority, Rate: b.Rate, By: by(b.Reason),
+	}, err
+}
+
+// preview counts what an operation would be made of.
+func preview(s *Server, r *http.Request, by func(string) dlq.Actor, in operationBody) (any, error) {
+	bulk, err := in.bulk(by)
 	if err != nil {
 		return nil, err
 	}
-	bulk := dlq.Bulk{
-		Action: in.Action, Filter: filter, IncludeUnknown: in.IncludeUnknown, Max: in.Max, Priority: in.Priority, Rate: in.Rate, By: by(in.Reason),
-	}
-	if in.DryRun {
-		p, err := s.store.Preview(r.Context(), bulk, nil)
-		return previewAnswer{p.Count, p.Unknown}, err
+	p, err := s.store.Preview(r.Context(), bulk, nil)
+	return previewAnswer{p.Count, p.Unknown}, err
+}
+
+// operate freezes what a filter selects into operations, one for each app, and starts them.
+func operate(s *Server, r *http.Request, by func(string) dlq.Actor, in operationBody) (any, error) {
+	bulk, err := in.bulk(by)
+	if err != nil {
+		return nil, err
 	}
 	if err := needReason(in.Reason); err != nil {
 		return nil, err
@@ -222,10 +231,7 @@ func operate(s *Server, r *http.Request, by func(string) dlq.Actor, in operation
 			return nil, err
 		}
 	}
-	if len(ops) == 1 {
-		return accepted{ops[0]}, nil
-	}
-	return accepted{listOf(ops, "")}, nil
+	return listOf(ops, ""), nil
 }
 
 type rateBody struct {

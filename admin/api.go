@@ -34,9 +34,6 @@ func (r route) pattern() string { return r.method + " " + apiBase + r.path }
 
 const apiBase = "/api/v1"
 
-// accepted is an answer that says that work has begun.
-type accepted struct{ value any }
-
 func answers[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
 // routes is the whole API below /api/v1.
@@ -103,7 +100,8 @@ func (s *Server) routes() []route {
 
 		look("/operations", "Bulk operations, the newest first", answers[list[dlq.Operation]](), ofApps(s.store.Operations), "app"),
 		look("/operations/{app}/{id}", "One operation and its account", answers[dlq.Operation](), s.getOperation),
-		change("POST", "/operations", RoleOperator, "Resend, discard or restore what a filter selects; with dry_run, count it", answers[dlq.Operation](), act(operate)),
+		change("POST", "/operations", RoleOperator, "Resend, discard or restore what a filter selects: an operation for each app, which workers carry out", answers[list[dlq.Operation]](), act(operate)),
+		change("POST", "/operations/preview", RoleOperator, "Count what an operation would be made of", answers[previewAnswer](), act(preview)),
 		change("POST", "/operations/{app}/{id}/cancel", RoleOperator, "Stop an operation", answers[dlq.Operation](), act(func(s *Server, r *http.Request, by func(string) dlq.Actor, in maybeReason) (any, error) {
 			app, id := r.PathValue("app"), r.PathValue("id")
 			if err := s.store.Cancel(r.Context(), app, id, by(in.Reason)); err != nil {

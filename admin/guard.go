@@ -163,11 +163,8 @@ func (s *Server) repeat(w http.ResponseWriter, r *http.Request, place string, mi
 func (s *Server) outcome(r *http.Request, route route, who Identity, body []byte) (status int, kind string, answer json.RawMessage) {
 	value, err := route.act.do(s, r, who, body)
 	status, kind = http.StatusOK, "application/json"
-	switch v := value.(type) {
-	case nothing:
+	if value == (nothing{}) {
 		status, value = http.StatusNoContent, nil
-	case accepted:
-		status, value = http.StatusAccepted, v.value
 	}
 	if err == nil && value != nil {
 		answer, err = json.Marshal(s.masked(who, value))

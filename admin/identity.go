@@ -27,7 +27,7 @@ type Role string
 const (
 	RoleViewer   Role = "viewer"   // looks
 	RoleOperator Role = "operator" // and acts on dead letters, causes, operations, holds, queues, silences
-	RoleAdmin    Role = "admin"    // and sets limits
+	RoleAdmin    Role = "admin"    // and sets limits, exports and imports
 )
 
 // Roles lists them, the least first.

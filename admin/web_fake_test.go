@@ -185,6 +185,7 @@ func (f *fakeAPI) routes() http.Handler {
 		return listOf(all, "")
 	})
 	handle("POST "+v1+"/operations", f.bulk)
+	handle("POST "+v1+"/operations/preview", f.bulk)
 	handle("GET "+v1+"/operations/{app}/{id}", func(r *http.Request) any {
 		for _, o := range f.ops {
 			if o.ID == r.PathValue("id") {
@@ -611,8 +612,8 @@ func (f *fakeAPI) bulk(r *http.Request) any {
 	if most, ok := b["max"].(float64); ok {
 		n = min(n, int(most))
 	}
-	if dry, _ := b["dry_run"].(bool); dry {
-		return map[string]any{"count": n, "sample": []string{}, "left_out_unknown": unknown}
+	if strings.HasSuffix(r.URL.Path, "/preview") {
+		return map[string]any{"count": n, "left_out_unknown": unknown}
 	}
 	app, _ := filter["app"].(string)
 	reason, _ := b["reason"].(string)
@@ -623,7 +624,7 @@ func (f *fakeAPI) bulk(r *http.Request) any {
 		o.Filter += " --cause " + cause
 	}
 	f.ops = append(f.ops, o)
-	return *o
+	return listOf([]dlq.Operation{*o}, "")
 }
 
 func (f *fakeAPI) holds() []map[string]any {

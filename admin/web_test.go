@@ -507,7 +507,7 @@ func TestWeb(t *testing.T) {
 		w.wait(`document.querySelectorAll("dialog .samples li").length === 3`)
 		w.axe("bulk")
 		w.shot("bulk")
-		if sent := w.api.sent("/operations"); len(sent) == 0 || !isTrue(sent[0].body["dry_run"]) {
+		if sent := w.api.sent("/operations/preview"); len(sent) == 0 || sent[0].body["action"] != "resend" {
 			t.Errorf("the count came of %v", sent)
 		}
 		w.press("Resend 991,000")
@@ -526,7 +526,7 @@ func TestWeb(t *testing.T) {
 		if a.key != b.key || a.raw != b.raw {
 			t.Errorf("the repeat has key %s, the first one %s", b.key, a.key)
 		}
-		if b.body["action"] != "resend" || b.body["reason"] != "accounts are back" || b.body["rate"] != 500.0 || b.body["max"] != 40000.0 || b.body["dry_run"] != nil {
+		if b.body["action"] != "resend" || b.body["reason"] != "accounts are back" || b.body["rate"] != 500.0 || b.body["max"] != 40000.0 {
 			t.Errorf("sent %s", b.raw)
 		}
 		w.wait(`document.querySelector("main progress").value > 0`)

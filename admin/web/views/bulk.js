@@ -47,11 +47,11 @@ export async function bulk(ctx, action, filter) {
     counted.replaceChildren(t("bulk.counting"));
     try {
       const [answer, page] = await Promise.all([
-        act.send("POST", "/operations", { action, filter: chosen, ...limits(), dry_run: true }),
+        act.send("POST", "/operations/preview", { action, filter: chosen, ...limits() }),
         list("/dead-letters" + query({ ...chosen, limit: 3 })).catch(() => ({ items: [] })),
       ]);
       if (mine !== turn || !dialogBox.open) return;
-      const n = answer?.count ?? answer?.members ?? 0;
+      const n = answer?.count ?? 0;
       counted.replaceChildren(tr(`bulk.count.${action}`, { n, count: h("strong", {}, number(n)) }));
       samples.replaceChildren(page.items.length ? h("div", {}, h("p.muted", {}, t("bulk.sample")), h("ul.samples", {}, page.items.map(sample))) : "");
       yes.textContent = t(`bulk.do.${action}`, { n: number(n) });
@@ -84,8 +84,8 @@ export async function bulk(ctx, action, filter) {
   });
   if (!made) return;
   announce(t("bulk.started"), "good");
-  const op = made.items?.length === 1 ? made.items[0] : made;
-  ctx.go(op.id && op.app && !op.more?.length ? path`/operations/${op.app}/${op.id}` : "/operations");
+  const [op, more] = made.items;
+  ctx.go(op && !more ? path`/operations/${op.app}/${op.id}` : "/operations");
 }
 
 const sample = (e) => h("li", {}, time(e.last_failed_at), " ", code(e.id), " ", about(e.payload) ?? known("kind", e.kind));
