@@ -27,7 +27,12 @@ type guarded struct {
 
 func newGuarded(t *testing.T, change ...func(*Config)) *guarded {
 	t.Helper()
-	g := &guarded{world: newWorld(t), tokens: map[Role]string{}}
+	return guard(t, newWorld(t), change...)
+}
+
+func guard(t *testing.T, w *world, change ...func(*Config)) *guarded {
+	t.Helper()
+	g := &guarded{world: w, tokens: map[Role]string{}}
 	var file strings.Builder
 	for _, role := range Roles() {
 		token, line, err := NewToken("the-"+string(role), role)

@@ -30,13 +30,20 @@ type world struct {
 	server *Server
 	store  *dlq.Store
 	redis  redis.UniversalClient
-	mini   *miniredis.Miniredis
+	mini   *miniredis.Miniredis // nil on another Redis
 	log    *logBuffer
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	mini, rdb := redistest.Mini(t)
+	w := newWorldOn(t, rdb)
+	w.mini = mini
+	return w
+}
+
+func newWorldOn(t *testing.T, rdb redis.UniversalClient) *world {
+	t.Helper()
 	client, err := tasks.NewClient(tasks.ClientConfig{Redis: rdb})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, server: server, store: store, redis: rdb, mini: mini, log: log}
+	return &world{t: t, server: server, store: store, redis: rdb, log: log}
 }
 
 // at is when the first dead letter of every test failed.

@@ -94,11 +94,23 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // told is err as the client is told it. What is not the client's fault is logged here, and
 // told without its particulars.
 func (s *Server) told(r *http.Request, err error) problem {
+	if errors.Is(err, context.DeadlineExceeded) && s.redisAnswers(r) {
+		s.log.Warn("request took too long", "method", r.Method, "path", r.URL.Path, "error", err)
+		err = &apiError{status: http.StatusGatewayTimeout, detail: "given up after " + answerTimeout.String() + ": there is too much to look through"}
+	}
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError && !errors.As(err, new(*apiError)) {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", err)
 	}
 	return p
+}
+
+// redisAnswers tells a Redis that is away from one that had too much to do for an answer.
+func (s *Server) redisAnswers(r *http.Request) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Second)
+	defer cancel()
+	_, err := s.store.Apps(ctx)
+	return err == nil
 }
 
 // problemOf is the only place that maps errors to HTTP.

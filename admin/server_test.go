@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -215,6 +216,23 @@ func TestProblemOf(t *testing.T) {
 		if got.Status != test.status || got.Field != test.field || got.Title == "" {
 			t.Errorf("%v became %+v", test.err, got)
 		}
+	}
+}
+
+// TestTooMuchForAnAnswer: a Redis that is there is not blamed when an answer takes too long.
+func TestTooMuchForAnAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/causes", nil)
+	late := fmt.Errorf("list entries of shop: %w", context.DeadlineExceeded)
+	if p := w.server.told(r, late); p.Status != http.StatusGatewayTimeout || p.Detail != "given up after 10s: there is too much to look through" {
+		t.Errorf("%+v", p)
+	}
+	w.mini.Close()
+	if p := w.server.told(r, late); p.Status != http.StatusServiceUnavailable || p.Detail != "Redis does not answer" {
+		t.Errorf("without Redis %+v", p)
 	}
 }
 

@@ -90,6 +90,8 @@ const (
 	OpRateMin = 1.0 / 3600
 	// opFrozenFor is how long an operation that nobody starts is kept.
 	opFrozenFor = time.Hour
+	// dropWait bounds how long forgetting what could not be frozen may take.
+	dropWait = time.Second
 	// opFreezePage is how many members are frozen in one step.
 	opFreezePage = PageMax / 2
 )
@@ -163,12 +165,14 @@ func (b Bulk) filter() Filter {
 }
 
 // Freeze makes an operation for each app that has entries the filter selects, in the
-// order of the apps. Its members are those that there are now: what dies later is none.
+// order of the apps. Its members are those that there are when it is made: what dies later
+// is none.
 // Nothing is done to them until Start. progress, unless nil, is called with the number
 // of entries that were looked at.
 //
-// Errors: a *tasks.FieldError for a bad Bulk, otherwise a failure of Redis.
-func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) ([]Operation, error) {
+// Errors: a *tasks.FieldError for a bad Bulk, otherwise a failure of Redis. With an error
+// no operation is left, unless Redis is away.
+func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) (ops []Operation, err error) {
 	if err := b.validate(); err != nil {
 		return nil, err
 	}
@@ -184,8 +188,13 @@ func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) ([]
 		return nil, err
 	}
 	frozen := map[string]*Operation{}
+	defer func() {
+		if err != nil {
+			s.dropAll(ctx, frozen)
+		}
+	}()
 	left := b.Max
-	err = s.freeze(ctx, f, func(list []position, read int) error {
+	visit := func(list []position, read int) error {
 		if b.Max > 0 {
 			list = list[:min(len(list), left)]
 			left -= len(list)
@@ -213,17 +222,37 @@ func (s *Store) Freeze(ctx context.Context, b Bulk, progress func(read int)) ([]
 			return errStop
 		}
 		return nil
-	})
+	}
+	if b.Max > 0 {
+		err = s.freeze(ctx, f, visit)
+	} else {
+		// App by app: in the order of them all, a piece of each is read and most of it
+		// is dropped.
+		for i := 0; i < len(apps) && err == nil; i++ {
+			f.App = apps[i]
+			err = s.freeze(ctx, f, visit)
+		}
+	}
 	if err != nil && !errors.Is(err, errStop) {
 		return nil, err
 	}
-	var ops []Operation
+	err = nil
 	for _, app := range apps {
 		if op := frozen[app]; op != nil {
 			ops = append(ops, *op)
 		}
 	}
 	return ops, nil
+}
+
+// dropAll forgets operations that could not be frozen as a whole, even when ctx has
+// ended. Those that it can't are forgotten in an hour.
+func (s *Store) dropAll(ctx context.Context, ops map[string]*Operation) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWait)
+	defer cancel()
+	for app, op := range ops {
+		_ = s.Drop(ctx, app, op.ID)
+	}
 }
 
 // addMembers adds to the members of an operation.
@@ -257,9 +286,45 @@ func (s *Store) Preview(ctx context.Context, b Bulk, progress func(read int)) (P
 		return Preview{}, err
 	}
 	var p Preview
+	var err error
+	if f := b.filter(); f.free() {
+		err = s.previewRead(ctx, b, &p, progress)
+	} else {
+		err = s.previewCounted(ctx, b, &p, progress)
+	}
+	if err != nil {
+		return Preview{}, err
+	}
+	p.Unknown, err = s.LeftOut(ctx, b)
+	return p, err
+}
+
+// previewCounted is Preview for what sets of entries tell: it reads no more than the sample.
+func (s *Store) previewCounted(ctx context.Context, b Bulk, p *Preview, progress func(read int)) error {
 	f := b.filter()
+	n, err := s.candidates(ctx, f)
+	if err != nil {
+		return err
+	}
+	size := sampleSize
+	if b.Max > 0 {
+		n, size = min(n, b.Max), min(size, b.Max)
+	}
+	page, err := s.List(ctx, f, "", size)
+	if err != nil {
+		return err
+	}
+	p.Count, p.Sample = n, page.Entries
+	if progress != nil {
+		progress(page.Read)
+	}
+	return nil
+}
+
+// previewRead is Preview for what only the entries tell.
+func (s *Store) previewRead(ctx context.Context, b Bulk, p *Preview, progress func(read int)) error {
 	var first []position
-	err := s.freeze(ctx, f, func(list []position, read int) error {
+	err := s.freeze(ctx, b.filter(), func(list []position, read int) error {
 		if b.Max > 0 {
 			list = list[:min(len(list), b.Max-p.Count)]
 		}
@@ -274,19 +339,18 @@ func (s *Store) Preview(ctx context.Context, b Bulk, progress func(read int)) (P
 		return nil
 	})
 	if err != nil && !errors.Is(err, errStop) {
-		return Preview{}, err
+		return err
 	}
 	entries, err := s.read(ctx, first)
 	if err != nil {
-		return Preview{}, err
+		return err
 	}
 	for _, e := range entries {
 		if e != nil {
 			p.Sample = append(p.Sample, *e)
 		}
 	}
-	p.Unknown, err = s.LeftOut(ctx, b)
-	return p, err
+	return nil
 }
 
 // LeftOut counts what the filter selects and the operation leaves out, because its

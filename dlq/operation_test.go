@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imqueue/emq/errclass"
 	"github.com/imqueue/emq/tasks"
 )
 
@@ -344,6 +346,79 @@ func testOperationByMany(t *testing.T, w *world) {
 		t.Errorf("%d were resent, want %d (%d by hand)", resent, members, byHand)
 	}
 	w.checkIndex()
+}
+
+// TestFreezeThatFails leaves no operation, whose members nobody would want to pay for.
+func TestFreezeThatFails(t *testing.T) {
+	t.Parallel()
+	w := miniWorld(t)
+	for _, app := range []string{"first", "second"} {
+		w.ok(w.store.Put(w.ctx, w.death(message(app, "a"), forbidden)))
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	ops, err := w.store.Freeze(ctx, Bulk{Action: ActionDiscard}, func(int) { cancel() })
+	if !errors.Is(err, context.Canceled) || ops != nil {
+		t.Errorf("frozen %v, %v", ops, err)
+	}
+	if ops, err := w.store.Operations(w.ctx); err != nil || len(ops) != 0 {
+		t.Errorf("left %v, %v", ops, err)
+	}
+	if keys := w.rdb.Keys(w.ctx, "*:op*").Val(); len(keys) != 0 {
+		t.Errorf("left %v", keys)
+	}
+}
+
+// TestPreview: it counts what would be frozen, whether it has to read it or not.
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	w := miniWorld(t)
+	for i := range 30 {
+		for _, app := range []string{"first", "second"} {
+			d := w.death(message(app, fmt.Sprintf("%s-%02d", app, i)), []errclass.Verdict{forbidden, banned, overloaded}[i%3])
+			if i == 4 {
+				d.Reason = ReasonUnknownOutcome
+			}
+			w.ok(w.store.Put(w.ctx, d))
+			w.clock.add(time.Second)
+		}
+	}
+	w.ok(w.store.Discard(w.ctx, "first", "first-00", Actor{Name: "ada"}))
+	for _, b := range []Bulk{
+		{Action: ActionResend},
+		{Action: ActionResend, IncludeUnknown: true},
+		{Action: ActionResend, Max: 7},
+		{Action: ActionResend, Max: 1000},
+		{Action: ActionDiscard, Filter: Filter{App: "second", Error: banned.Error}},
+		{Action: ActionDiscard, Filter: Filter{Since: w.clock.now().Add(-20 * time.Second)}},
+		{Action: ActionDiscard, Filter: Filter{Text: "-1"}},
+		{Action: ActionDiscard, Filter: Filter{Text: "-1"}, Max: 12},
+		{Action: ActionRestore},
+		{Action: ActionRestore, Filter: Filter{App: "second"}},
+	} {
+		looked := 0
+		p, err := w.store.Preview(w.ctx, b, func(n int) { looked += n })
+		w.ok(err)
+		ops, err := w.store.Freeze(w.ctx, b, nil)
+		w.ok(err)
+		members := 0
+		for _, op := range ops {
+			members += op.Members
+			w.ok(w.store.Drop(w.ctx, op.App, op.ID))
+		}
+		unknown := 0
+		if b.Action == ActionResend && !b.IncludeUnknown {
+			unknown = 2
+		}
+		if p.Count != members || len(p.Sample) != min(members, sampleSize) || p.Unknown != unknown {
+			t.Errorf("%+v: %d, a sample of %d, %d unknown; frozen are %d", b, p.Count, len(p.Sample), p.Unknown, members)
+		}
+		if b.Filter.Text == "" && looked > sampleSize {
+			t.Errorf("%+v: looked at %d", b, looked)
+		}
+		if !slices.IsSortedFunc(p.Sample, func(a, b Entry) int { return b.LastFailedAt.Compare(a.LastFailedAt) }) {
+			t.Errorf("%+v: the sample is %v", b, p.Sample)
+		}
+	}
 }
 
 func TestBulkRefuses(t *testing.T) {

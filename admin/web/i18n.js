@@ -91,6 +91,7 @@ const words = {
   "error.409": ["It has changed in the meantime.", "期间已发生变化。"],
   "error.429": ["Too many requests. Wait a moment.", "请求过于频繁，请稍候。"],
   "error.503": ["Redis does not answer.", "Redis 无应答。"],
+  "error.504": ["This took too long. Narrow the filter, or use emq dlq on the command line.", "耗时过长。请缩小筛选范围，或使用命令行 emq dlq。"],
   "error.network": ["emq does not answer.", "emq 无应答。"],
   "error.other": ["That did not work.", "未能完成。"],
   "explain": ["Explain", "解释"],

@@ -157,7 +157,7 @@ export function notice(tone, ...children) {
 }
 
 export function problem(error) {
-  const known = { 0: "error.network", 401: "error.401", 403: "error.403", 404: "error.404", 409: "error.409", 429: "error.429", 503: "error.503" };
+  const known = { 0: "error.network", 401: "error.401", 403: "error.403", 404: "error.404", 409: "error.409", 429: "error.429", 503: "error.503", 504: "error.504" };
   const title = known[error.status] ? t(known[error.status]) : t("error.other");
   return notice("bad", h("strong", {}, title), error.detail && h("div", {}, say(error.detail)),
     error.errors?.length > 0 && h("ul", {}, error.errors.map((e) => h("li", {}, e.location && [code(e.location), " "], say(e.message)))));
