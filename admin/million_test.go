@@ -476,7 +476,7 @@ func (m *mill) page(t *testing.T) {
 // operations measures making operations, which are cancelled: no worker is there to do
 // anything.
 func (m *mill) operations(t *testing.T) {
-	make := func(what, filter string, want int) {
+	frozen := func(what, filter string, want int) {
 		m.row("operation made, "+what, func() {
 			var ops page
 			m.ask(RoleOperator, http.MethodPost, "/operations", `{"action":"resend","reason":"mended","include_unknown":true,"filter":`+filter+`}`).into(t, http.StatusOK, &ops)
@@ -491,6 +491,6 @@ func (m *mill) operations(t *testing.T) {
 			}
 		})
 	}
-	make("of the largest cause", `{"app":"shop","error":"odd_0"}`, int(m.sizes[0].Load()))
-	make("all", `{}`, m.total(all))
+	frozen("of the largest cause", `{"app":"shop","error":"odd_0"}`, int(m.sizes[0].Load()))
+	frozen("all", `{}`, m.total(all))
 }

@@ -110,6 +110,7 @@ func (s *Store) Limits(ctx context.Context, apps ...string) ([]Limit, error) {
 // A LimitSource says where a limit in force comes from.
 type LimitSource string
 
+// Where limits come from.
 const (
 	FromDefault  LimitSource = "default"  // of the table of endpoints: Easemob's documentation
 	FromSettings LimitSource = "settings" // of emq.yaml, as the one who asks reads it
