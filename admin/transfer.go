@@ -56,8 +56,12 @@ func filterOf(fields map[string]string) (dlq.Filter, error) {
 	return dlq.ParseFilter(func(name string) string { return fields[name] }, time.Now())
 }
 
-// export writes what a filter selects, secrets and all.
+// export writes what a filter selects, secrets and all: not for whoever is on the machine.
 func (s *Server) export(w http.ResponseWriter, r *http.Request, who Identity) {
+	if len(s.cfg.Identities) == 0 {
+		s.refuse(w, r, &apiError{status: http.StatusForbidden, detail: "an export shows passwords, and this server does not ask who you are: start it with --credentials, or use emq dlq export"})
+		return
+	}
 	var in exportBody
 	body, err := takeBody(r)
 	if err == nil {

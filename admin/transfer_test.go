@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -77,6 +78,20 @@ func TestExportWithoutRedis(t *testing.T) {
 	}
 	if a := g.ask(RoleAdmin, "POST", "/export", ""); a.StatusCode < http.StatusInternalServerError {
 		t.Errorf("status %d: %s", a.StatusCode, a.body)
+	}
+}
+
+// TestExportNeedsCredentials: other users of the machine have no claim on passwords.
+func TestExportNeedsCredentials(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.die("shop", "a", registration("canary-password"), verdict(400, "odd"), 0)
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/export", nil)
+	r.Host = "127.0.0.1:8610"
+	rec := httptest.NewRecorder()
+	w.server.Handler().ServeHTTP(rec, r)
+	if rec.Code != http.StatusForbidden || !strings.Contains(rec.Body.String(), "--credentials") || strings.Contains(rec.Body.String(), "canary") {
+		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }
 
