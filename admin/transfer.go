@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"io"
 	"mime"
@@ -148,7 +147,7 @@ func (s *Server) importLines(w http.ResponseWriter, r *http.Request, who Identit
 	case errors.As(err, new(*http.MaxBytesError)):
 		err = &apiError{status: http.StatusRequestEntityTooLarge, detail: "the body is larger than 256 MiB; what came before is imported"}
 	case errors.Is(err, bufio.ErrTooLong):
-		err = &apiError{status: http.StatusRequestEntityTooLarge, detail: cmp.Or(tasks.Printable(err.Error(), textMaxBytes), "a line is too long") + "; what came before is imported"}
+		err = &apiError{status: http.StatusRequestEntityTooLarge, detail: tasks.Printable(err.Error(), textMaxBytes) + "; what came before is imported"}
 	}
 	if err != nil {
 		s.refuse(w, r, err)
