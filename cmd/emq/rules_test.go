@@ -503,3 +503,18 @@ func FuzzRules(f *testing.F) {
 		}
 	})
 }
+
+// TestCheckRules: what the page says of a file of rules is what the commands say.
+func TestCheckRules(t *testing.T) {
+	t.Parallel()
+	sound := "rules:\n  - id: x\n    statuses: [499]\n    class: success\n    why: a\n    advice: b\n"
+	check, table := checkRules([]byte(sound + "tests:\n  - {name: odd, status: 499, expect: {class: permanent}}\n"))
+	if table == nil || check.Rules != 1 || check.Tests != 1 || len(check.Faults) != 0 || len(check.Failed) != 1 ||
+		check.Failed[0] != "rules:8: odd: want class permanent; got class success, scope job, rule x" {
+		t.Errorf("%+v", check)
+	}
+	check, table = checkRules([]byte(sound + "    scoop: job\n"))
+	if table != nil || len(check.Faults) != 1 || !strings.HasPrefix(check.Faults[0], "rules:7: ") {
+		t.Errorf("%+v", check)
+	}
+}
