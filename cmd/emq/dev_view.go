@@ -76,7 +76,12 @@ func (v *devView) Handle(_ context.Context, r slog.Record) error {
 	case "done":
 		said = "delivered" + suffix(" (", at["rule"]) + ")"
 	case "retry":
-		said = fmt.Sprintf("try %s failed (%s), again in %s ms", at["attempt"], at["rule"], at["next_in_ms"])
+		said = fmt.Sprintf("try %s failed (%s), again ", at["attempt"], at["rule"])
+		if wait := at["next_in_ms"]; wait == "0" {
+			said += "as soon as it may"
+		} else {
+			said += "in " + wait + " ms"
+		}
 	case "hold":
 		said = "app held, back to the queue (" + at["rule"] + ")"
 	case "dead":
