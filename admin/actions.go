@@ -304,7 +304,7 @@ func (b explainBody) verdict(table *errclass.Table) (*verdictAnswer, error) {
 	case !b.Transport.Valid():
 		return nil, &tasks.FieldError{Field: "transport", Value: tasks.Printable(string(b.Transport), 32), Bound: "must be a way in which a call fails, such as timeout"}
 	}
-	e := errclass.Evidence{Kind: b.Kind, Attempt: 1, Status: b.Status, Body: []byte(b.Body), Transport: b.Transport, Written: true}
+	e := errclass.Evidence{Kind: b.Kind, Attempt: 1, Status: b.Status, Body: []byte(b.Body), Transport: b.Transport, Written: b.Transport.MayBeWritten()}
 	if b.Body == "" && (b.Error != "" || b.Description != "") {
 		e.Body, _ = json.Marshal(map[string]string{"error": b.Error, "error_description": b.Description})
 	}

@@ -182,6 +182,8 @@ func TestActions(t *testing.T) {
 		{"POST", "/silences", `{"app":"shop","for_seconds":3600,"reason":"known"}`, 200, `"by":"the-admin"`},
 		{"POST", "/silences", `{"app":"shop","for_seconds":0,"reason":"known"}`, 422, `"location":"until"`},
 		{"POST", "/explain", `{"status":401,"error":"auth_bad_access_token"}`, 200, `"class":`},
+		{"POST", "/explain", `{"transport":"timeout","kind":"message.send"}`, 200, `"outcome_unknown":true`},
+		{"POST", "/explain", `{"transport":"connection_refused","kind":"message.send"}`, 200, `"delay":"backoff","why"`},
 		{"POST", "/explain", `{"status":"x"}`, 422, `"location":"status"`},
 		{"POST", "/explain", `{} {}`, 400, "more than one"},
 	} {

@@ -31,9 +31,16 @@ type slow struct {
 	control *http.ResponseController
 }
 
+// errBroken is a body that ended before it was whole, or stood still for too long.
+var errBroken = errors.New("the body broke off")
+
 func (s slow) Read(p []byte) (int, error) {
 	_ = s.control.SetReadDeadline(time.Now().Add(answerTimeout)) // what has none needs none
-	return s.Reader.Read(p)
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, new(*http.MaxBytesError)) {
+		err = errBroken // not a failure of Redis, whatever the network said
+	}
+	return n, err
 }
 
 func (s slow) Write(p []byte) (int, error) {
@@ -143,11 +150,14 @@ func (s *Server) importLines(w http.ResponseWriter, r *http.Request, who Identit
 		}
 	})
 	_ = control.SetWriteDeadline(time.Now().Add(answerTimeout))
+	const before = "; the lines before count, and may be sent again"
 	switch {
+	case errors.Is(err, errBroken):
+		err = &apiError{status: http.StatusBadRequest, detail: err.Error() + before}
 	case errors.As(err, new(*http.MaxBytesError)):
-		err = &apiError{status: http.StatusRequestEntityTooLarge, detail: "the body is larger than 256 MiB; what came before is imported"}
+		err = &apiError{status: http.StatusRequestEntityTooLarge, detail: "the body is larger than 256 MiB" + before}
 	case errors.Is(err, bufio.ErrTooLong):
-		err = &apiError{status: http.StatusRequestEntityTooLarge, detail: tasks.Printable(err.Error(), textMaxBytes) + "; what came before is imported"}
+		err = &apiError{status: http.StatusRequestEntityTooLarge, detail: tasks.Printable(err.Error(), textMaxBytes) + before}
 	}
 	if err != nil {
 		s.refuse(w, r, err)

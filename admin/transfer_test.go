@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/imqueue/emq/dlq"
 	"github.com/imqueue/emq/errclass"
@@ -64,6 +67,20 @@ func TestTransfer(t *testing.T) {
 	g.ask(RoleViewer, "GET", "/audit", "").into(t, http.StatusOK, &audit)
 	if done := audit.all("action"); !slices.Contains(done, "export") || !slices.Contains(done, "import") {
 		t.Errorf("audit %v", audit.Items)
+	}
+}
+
+// TestImportThatBreaksOff: the client is told that it was its body, not Redis.
+func TestImportThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/import", io.MultiReader(strings.NewReader("{\"no\":1}\n"), iotest.ErrReader(os.ErrDeadlineExceeded)))
+	r.Host = "127.0.0.1:8610"
+	r.Header.Set("Content-Type", "application/jsonl")
+	rec := httptest.NewRecorder()
+	w.server.Handler().ServeHTTP(rec, r)
+	if rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "line 2: the body broke off") {
+		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 }
 

@@ -69,6 +69,15 @@ func Transports() []Transport {
 // Valid reports whether t is TransportNone or one of Transports.
 func (t Transport) Valid() bool { return t == TransportNone || slices.Contains(Transports(), t) }
 
+// MayBeWritten reports whether a call that failed so had a connection to be written to.
+func (t Transport) MayBeWritten() bool {
+	switch t {
+	case TransportConnectionRefused, TransportDNS, TransportTLS:
+		return false
+	}
+	return true
+}
+
 // BodyForm is the form of an answer's body, as far as rules care.
 type BodyForm string
 

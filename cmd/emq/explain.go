@@ -163,12 +163,7 @@ func evidenceOf(kind string, status int, body []byte, transport string) (errclas
 	if !failure.Valid() {
 		return errclass.Evidence{}, fmt.Errorf("transport %q: must be one of %s", transport, strings.Join(words(errclass.Transports()), ", "))
 	}
-	written := true
-	switch failure {
-	case errclass.TransportConnectionRefused, errclass.TransportDNS, errclass.TransportTLS:
-		written = false // there was no connection to write to
-	}
-	return errclass.Evidence{Kind: kind, Attempt: 1, Status: status, Body: body, Transport: failure, Written: written}, nil
+	return errclass.Evidence{Kind: kind, Attempt: 1, Status: status, Body: body, Transport: failure, Written: failure.MayBeWritten()}, nil
 }
 
 // explanation is a verdict for a reader of one language.
